@@ -6,6 +6,8 @@
 
 mod codec;
 mod error;
+pub mod ether;
+pub mod inet;
 mod number;
 
 pub use codec::{Reader, Writer};
