@@ -3,5 +3,7 @@
 
 pub mod entropy;
 pub mod packet;
+pub mod story;
 pub mod timer;
 pub mod wire;
+pub mod shell;
