@@ -8,6 +8,7 @@ pub mod chap;
 mod codec;
 pub mod eap;
 mod error;
+pub mod esp;
 mod number;
 pub mod pap;
 pub mod ppp;
