@@ -4,6 +4,7 @@
 pub mod crypto;
 pub mod entropy;
 pub mod esp;
+pub mod identity;
 pub mod packet;
 pub mod timer;
 pub mod wire;
