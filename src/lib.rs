@@ -3,6 +3,8 @@
 
 pub mod crypto;
 pub mod entropy;
+pub mod esp;
+pub mod identity;
 pub mod packet;
 pub mod story;
 pub mod timer;

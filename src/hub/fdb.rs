@@ -1,6 +1,6 @@
 //! What every worker sees of a hub: where each MAC address is, which MAC an IPv4 address has, and who hears a flood.
 //!
-//! [`Fdb`] belongs to the hub and is written by its owner alone; workers take a [`View`] once per tick. A view is one
+//! [`View`] belongs to the hub and is written by its owner alone; workers take a [`Look`] once per tick. A look is one
 //! pointer load, a look-up one or two cache lines, and neither waits for the owner ([`super::table`]).
 
 use super::roster::{self, Roster};
@@ -162,15 +162,15 @@ pub(super) struct Service {
     pub(super) trunks: bool,
 }
 
-/// The published look-up tables of one hub. Shared; read through [`Fdb::view`].
+/// The published look-up tables of one hub. Shared; read through [`View::look`].
 #[derive(Debug)]
-pub struct Fdb {
+pub struct View {
     hub: HubId,
     base: Instant,
     tables: ArcSwap<Tables>,
 }
 
-impl Fdb {
+impl View {
     pub(super) fn new(hub: HubId, base: Instant, tables: Tables) -> Self {
         Self { hub, base, tables: ArcSwap::from_pointee(tables) }
     }
@@ -198,8 +198,8 @@ impl Fdb {
     /// What there is to see at `now`. Take one per tick and use it for all frames of the tick; holding it longer only
     /// keeps a replaced table alive.
     #[must_use]
-    pub fn view(&self, now: Instant) -> View {
-        View {
+    pub fn look(&self, now: Instant) -> Look {
+        Look {
             hub: self.hub,
             tables: self.tables.load(),
             step: self.step(now),
@@ -220,14 +220,14 @@ pub enum Scope {
 }
 
 /// What a worker sees of a hub during one tick.
-pub struct View {
+pub struct Look {
     hub: HubId,
     tables: Guard<Arc<Tables>>,
     step: u32,
     nanos: u64,
 }
 
-impl View {
+impl Look {
     /// The hub that this is of.
     #[must_use]
     pub fn hub(&self) -> HubId {
@@ -328,7 +328,7 @@ impl View {
     }
 
     /// Lists stations: at most `limit`, from `cursor` on (start with 0). Returns where to go on, or `None` at the end.
-    /// Order is the table's. Nothing stalls: keep the view for a consistent listing, the owner and the workers go on.
+    /// Order is the table's. Nothing stalls: keep the look for a consistent listing, the owner and the workers go on.
     #[must_use]
     pub fn stations(&self, cursor: usize, limit: usize) -> (Vec<Station>, Option<usize>) {
         let row = |(_, key, value): (usize, u64, u64)| {
@@ -439,10 +439,10 @@ impl Owned {
     }
 
     /// Publishes what is not visible in place.
-    pub(super) fn publish(&mut self, fdb: &Fdb) {
+    pub(super) fn publish(&mut self, view: &View) {
         let rebuilt = self.stations.take_rebuilt() | self.hosts.take_rebuilt();
         if std::mem::take(&mut self.stale) | rebuilt {
-            fdb.publish(self.tables());
+            view.publish(self.tables());
         }
     }
 

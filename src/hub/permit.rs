@@ -3,7 +3,7 @@
 
 use super::Mac;
 use super::policy::Policy;
-use super::port::Kind;
+use super::ingress::Kind;
 use std::net::Ipv4Addr;
 
 /// A station that is known to be behind an uplink, so that nobody has to learn or ask for it.

@@ -6,7 +6,7 @@ use crate::wire::ether::{Arp, EtherType, Frame, Mac};
 use crate::wire::inet::{Ipv4, Protocol};
 use std::net::Ipv4Addr;
 
-/// Rules of one port. Everything here is enforced by [`Port::forward`](super::Port::forward).
+/// Rules of one port. Everything here is enforced by [`Ingress::forward`](super::Ingress::forward).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
     /// Discards frames whose source is not the port's own MAC address (client ports always do).

@@ -4,11 +4,17 @@
 //! Result<Self, Error>` that never panics, `emit(&self, &mut Writer)`, and tests that parse real bytes and emit them
 //! again. Numbers that the peer chose survive a round trip even when we have no name for them ([`wire_enum!`]).
 
+pub mod chap;
 mod codec;
+pub mod eap;
 mod error;
+pub mod esp;
 pub mod ether;
 pub mod inet;
 mod number;
+pub mod pap;
+pub mod ppp;
+pub mod ppp_option;
 
 pub use codec::{Reader, Writer};
 pub use error::{Error, Kind};

@@ -1,7 +1,7 @@
 //! A worker's side of a port: what one of its links or uplinks needs to send frames into the hub. Plain state of one
 //! worker; the hub's owner is asked only through [`Notice`]s.
 
-use super::fdb::{Flags, Scope, Value, View};
+use super::fdb::{Flags, Scope, Value, Look};
 use super::policy::{Bucket, Owner, Policy, SERVICE, may_meet};
 use super::HubId;
 use crate::packet::{Drop, WorkerId};
@@ -21,10 +21,10 @@ impl PortId {
     /// The hub's own services; frames to this port go to [`Hub::handle_frame`](super::Hub::handle_frame).
     pub const SERVICE: Self = SERVICE;
 
-    /// Port `index` (24 bits) of `worker`. Worker 255 is the hub's owner.
+    /// Port `slot` (24 bits) of `worker`. Worker 255 is the hub's owner.
     #[must_use]
-    pub const fn new(worker: WorkerId, index: u32) -> Self {
-        Self((worker.0 as u32) << 24 | index & 0x00FF_FFFF)
+    pub const fn new(worker: WorkerId, slot: u32) -> Self {
+        Self((worker.0 as u32) << 24 | slot & 0x00FF_FFFF)
     }
 
     /// The worker whose port it is.
@@ -35,14 +35,14 @@ impl PortId {
 
     /// The worker's own number of the port.
     #[must_use]
-    pub const fn index(self) -> u32 {
+    pub const fn slot(self) -> u32 {
         self.0 & 0x00FF_FFFF
     }
 }
 
 impl std::fmt::Display for PortId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.worker().0, self.index())
+        write!(f, "{}.{}", self.worker().0, self.slot())
     }
 }
 
@@ -65,7 +65,7 @@ pub enum Kind {
 pub enum Forward {
     /// To this port.
     To(PortId),
-    /// To every port of a scope: [`View::flood`].
+    /// To every port of a scope: [`Look::flood`].
     Flood(Scope),
     /// Nowhere, for this reason.
     Discard(Drop),
@@ -148,7 +148,7 @@ pub(super) struct Gate {
 
 /// A worker's side of a port. It can only be made by [`Hub`](super::Hub).
 #[derive(Debug)]
-pub struct Port {
+pub struct Ingress {
     hub: HubId,
     id: PortId,
     kind: Kind,
@@ -158,7 +158,7 @@ pub struct Port {
     gate: Option<Arc<Gate>>,
 }
 
-impl Port {
+impl Ingress {
     pub(super) fn new(
         hub: HubId,
         id: PortId,
@@ -219,13 +219,13 @@ impl Port {
     /// Decides where a frame from this port goes. Its cost does not depend on the number of ports; nothing is allocated
     /// (but for the first notices of a tick).
     #[inline]
-    pub fn forward(&mut self, view: &View, frame: &[u8], notices: &mut Notices) -> Forward {
-        self.decide(view, frame, notices).unwrap_or_else(Forward::Discard)
+    pub fn forward(&mut self, look: &Look, frame: &[u8], notices: &mut Notices) -> Forward {
+        self.decide(look, frame, notices).unwrap_or_else(Forward::Discard)
     }
 
-    fn decide(&mut self, view: &View, bytes: &[u8], notices: &mut Notices) -> Result<Forward, Drop> {
-        // The wrong hub's view would be a breach between hubs: never, whatever went wrong before.
-        if view.hub() != self.hub {
+    fn decide(&mut self, look: &Look, bytes: &[u8], notices: &mut Notices) -> Result<Forward, Drop> {
+        // The wrong hub's look would be a breach between hubs: never, whatever went wrong before.
+        if look.hub() != self.hub {
             return Err(Drop::NoPort);
         }
         let frame = Frame::parse(bytes)?;
@@ -238,26 +238,26 @@ impl Port {
         match self.kind {
             Kind::Client => self.policy.admit_client(self.owner, bytes, &frame)?,
             Kind::Uplink | Kind::Bridge => {
-                self.admit_station(view, &frame, notices)?;
+                self.admit_station(look, &frame, notices)?;
                 self.policy.admit_servers(&frame)?;
             }
             Kind::Monitor => return Err(Drop::Policy),
         }
-        if self.is_for_service(view, &frame) {
-            return self.take_flood(view, None).map(|()| Forward::To(PortId::SERVICE));
+        if self.is_for_service(look, &frame) {
+            return self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE));
         }
         if frame.destination.is_multicast() {
-            self.to_many(view, &frame)
+            self.to_many(look, &frame)
         } else {
-            self.to_one(view, &frame)
+            self.to_one(look, &frame)
         }
     }
 
-    fn to_one(&mut self, view: &View, frame: &Frame<'_>) -> Result<Forward, Drop> {
+    fn to_one(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
         let vlan = frame.vlan.unwrap_or(0);
-        let Some(station) = view.station(frame.destination, vlan) else {
+        let Some(station) = look.station(frame.destination, vlan) else {
             // Every client's MAC address is known, so an unknown station can only be behind a trunk.
-            self.take_flood(view, Some(Scope::Trunks))?;
+            self.take_flood(look, Some(Scope::Trunks))?;
             return Ok(Forward::Flood(Scope::Trunks));
         };
         self.meet(station)
@@ -278,7 +278,7 @@ impl Port {
         Ok(Forward::To(port))
     }
 
-    fn to_many(&mut self, view: &View, frame: &Frame<'_>) -> Result<Forward, Drop> {
+    fn to_many(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
         let from_client = self.kind == Kind::Client;
         let mut scope = match (from_client, self.policy.isolated) {
             (true, true) => Scope::Trunks,
@@ -289,31 +289,31 @@ impl Port {
             // The addresses of all clients are known: a request for one goes to its port alone, any other concerns no
             // client. A hub of 50,000 links must not copy every ARP request of a LAN 50,000 times.
             let arp = Arp::parse(frame.payload)?;
-            let host = view.host(arp.target).filter(|host| host.flags().has(Flags::CLIENT));
+            let host = look.host(arp.target).filter(|host| host.flags().has(Flags::CLIENT));
             let asked = host.filter(|_| arp.operation == ArpOperation::REQUEST && arp.target != arp.sender);
-            if let Some(station) = asked.and_then(|host| view.station(host.mac(), 0)) {
+            if let Some(station) = asked.and_then(|host| look.station(host.mac(), 0)) {
                 return self.meet(station);
             }
             scope = Scope::Trunks;
         }
-        self.take_flood(view, Some(scope))?;
+        self.take_flood(look, Some(scope))?;
         Ok(Forward::Flood(scope))
     }
 
     /// Counts a frame that costs more than one delivery against the limits of port and hub.
-    fn take_flood(&mut self, view: &View, scope: Option<Scope>) -> Result<(), Drop> {
-        if !self.storm.take(view.nanos(), self.policy.storm) {
+    fn take_flood(&mut self, look: &Look, scope: Option<Scope>) -> Result<(), Drop> {
+        if !self.storm.take(look.nanos(), self.policy.storm) {
             return Err(Drop::Storm);
         }
         match scope {
-            Some(scope) if !view.take_flood(scope) => Err(Drop::Storm),
+            Some(scope) if !look.take_flood(scope) => Err(Drop::Storm),
             _ => Ok(()),
         }
     }
 
     /// Whether the hub's own DHCP server answers this frame.
-    fn is_for_service(&self, view: &View, frame: &Frame<'_>) -> bool {
-        let service = view.service();
+    fn is_for_service(&self, look: &Look, frame: &Frame<'_>) -> bool {
+        let service = look.service();
         let serves = if self.kind == Kind::Client { service.clients } else { service.trunks };
         if !serves || frame.ethertype != EtherType::IPV4 || frame.payload.get(9) != Some(&Protocol::UDP.0) {
             return false;
@@ -323,12 +323,12 @@ impl Port {
     }
 
     /// Looks at the sender of a trunk's frame: known here, new, moved, or somebody who claims what is not its own.
-    fn admit_station(&self, view: &View, frame: &Frame<'_>, notices: &mut Notices) -> Result<(), Drop> {
+    fn admit_station(&self, look: &Look, frame: &Frame<'_>, notices: &mut Notices) -> Result<(), Drop> {
         let (port, mac, vlan) = (self.id, frame.source, frame.vlan.unwrap_or(0));
-        match view.station(mac, vlan) {
+        match look.station(mac, vlan) {
             Some(value) if value.port() == port => {
                 if !value.flags().is_fixed() {
-                    view.touch_station(mac, vlan, value);
+                    look.touch_station(mac, vlan, value);
                 }
             }
             // A client's frame that comes back, by a loop or by design.
@@ -343,22 +343,22 @@ impl Port {
             None => notices.push(Notice::Station { port, mac, vlan }),
         }
         if frame.ethertype == EtherType::ARP && vlan == 0 {
-            self.admit_arp(view, frame, notices)?;
+            self.admit_arp(look, frame, notices)?;
         }
         Ok(())
     }
 
     /// Snoops the sender's address from ARP; a probe (RFC 5227) claims none yet.
-    fn admit_arp(&self, view: &View, frame: &Frame<'_>, notices: &mut Notices) -> Result<(), Drop> {
+    fn admit_arp(&self, look: &Look, frame: &Frame<'_>, notices: &mut Notices) -> Result<(), Drop> {
         let arp = Arp::parse(frame.payload)?;
         let (port, address, mac) = (self.id, arp.sender, arp.sender_mac);
         if address.is_unspecified() || !mac.is_unicast() {
             return Ok(());
         }
-        match view.host(address) {
+        match look.host(address) {
             Some(value) if value.mac() == mac => {
                 if !value.flags().is_fixed() {
-                    view.touch_host(address, value);
+                    look.touch_host(address, value);
                 }
             }
             Some(value) if value.flags().is_fixed() => {
