@@ -4,9 +4,10 @@
 pub mod crypto;
 pub mod entropy;
 pub mod esp;
+pub mod hub;
 pub mod identity;
 pub mod packet;
+pub mod shell;
 pub mod story;
 pub mod timer;
 pub mod wire;
-pub mod shell;

@@ -5,7 +5,7 @@
 
 use super::roster::{self, Roster};
 use super::table::{self, KEY, Table};
-use super::{HubId, PortId};
+use super::{Forward, HubId, Ingress, Notices, PortId};
 use crate::packet::WorkerId;
 use crate::wire::ether::Mac;
 use arc_swap::{ArcSwap, Guard};
@@ -160,6 +160,8 @@ pub(super) struct Service {
     pub(super) clients: bool,
     /// Of uplink and bridge ports (the whole server).
     pub(super) trunks: bool,
+    /// The server's own address: requests to it and to all are its.
+    pub(super) address: Option<Ipv4Addr>,
 }
 
 /// The published look-up tables of one hub. Shared; read through [`View::look`].
@@ -208,6 +210,21 @@ impl View {
     }
 }
 
+impl View {
+    /// Decides where a frame goes: [`Ingress::forward`] with a look of its own. With many frames at hand take one
+    /// [`Self::look`] for all.
+    #[inline]
+    pub fn forward(&self, now: Instant, from: &mut Ingress, frame: &[u8], notices: &mut Notices) -> Forward {
+        from.forward(&self.look(now), frame, notices)
+    }
+
+    /// The station that has an IPv4 address: [`Look::mac_of`].
+    #[must_use]
+    pub fn mac_of(&self, address: Ipv4Addr) -> Option<Mac> {
+        self.tables.load().hosts.find(host(address)).map(|value| Value(value).mac())
+    }
+}
+
 /// Who hears a frame that is not for one port.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Scope {
@@ -232,11 +249,6 @@ impl Look {
     #[must_use]
     pub fn hub(&self) -> HubId {
         self.hub
-    }
-
-    /// The step of the ageing clock.
-    pub(super) fn step(&self) -> u32 {
-        self.step
     }
 
     /// Time since the hub began.
@@ -397,10 +409,6 @@ impl Owned {
             service,
             stale: false,
         }
-    }
-
-    pub(super) fn clients(&self) -> usize {
-        self.floods.clients.load(Ordering::Relaxed)
     }
 
     /// Adds a client port to those that hear floods; returns its slot.

@@ -1,9 +1,9 @@
 //! A worker's side of a port: what one of its links or uplinks needs to send frames into the hub. Plain state of one
 //! worker; the hub's owner is asked only through [`Notice`]s.
 
-use super::fdb::{Flags, Scope, Value, Look};
-use super::policy::{Bucket, Owner, Policy, SERVICE, may_meet};
 use super::HubId;
+use super::fdb::{Flags, Look, Scope, Value};
+use super::policy::{Bucket, Owner, Policy, SERVICE, may_meet};
 use crate::packet::{Drop, WorkerId};
 use crate::wire::ether::{Arp, ArpOperation, EtherType, Frame, Mac};
 use crate::wire::inet::{Ipv4, Protocol};
@@ -246,11 +246,7 @@ impl Ingress {
         if self.is_for_service(look, &frame) {
             return self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE));
         }
-        if frame.destination.is_multicast() {
-            self.to_many(look, &frame)
-        } else {
-            self.to_one(look, &frame)
-        }
+        if frame.destination.is_multicast() { self.to_many(look, &frame) } else { self.to_one(look, &frame) }
     }
 
     fn to_one(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
@@ -318,8 +314,9 @@ impl Ingress {
         if !serves || frame.ethertype != EtherType::IPV4 || frame.payload.get(9) != Some(&Protocol::UDP.0) {
             return false;
         }
-        let udp = Ipv4::parse(frame.payload).ok().and_then(|ip| ip.udp());
-        udp.is_some_and(|udp| udp.source == 68 && udp.destination == 67)
+        let Ok(ip) = Ipv4::parse(frame.payload) else { return false };
+        let here = ip.destination.is_broadcast() || Some(ip.destination) == service.address;
+        here && ip.udp().is_some_and(|udp| udp.destination == 67)
     }
 
     /// Looks at the sender of a trunk's frame: known here, new, moved, or somebody who claims what is not its own.

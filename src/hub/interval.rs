@@ -73,7 +73,10 @@ impl Intervals {
         let spans = std::mem::take(&mut self.spans);
         let cut = spans.into_iter().map(|(from, to)| (from.max(first), to.min(last)));
         self.spans = cut.filter(|(from, to)| from <= to).collect();
-        self.len = self.spans.iter().fold(0, |sum: u32, (from, to)| sum.saturating_add((to - from).saturating_add(1)));
+        self.len = self
+            .spans
+            .iter()
+            .fold(0, |sum: u32, (from, to)| sum.saturating_add((to - from).saturating_add(1)));
     }
 }
 

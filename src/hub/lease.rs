@@ -7,6 +7,7 @@
 
 use super::interval::Intervals;
 use super::{Mac, PortId};
+use crate::identity::folded;
 use crate::wire::inet::Network;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 pub enum Key {
     /// A PPP link.
     Link {
-        /// The user, as configured.
+        /// The user, folded to one case.
         user: Box<str>,
         /// What tells the user's devices apart.
         device: Box<str>,
@@ -46,7 +47,7 @@ impl std::fmt::Display for Key {
 /// For whom an address is kept.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Reserved {
-    /// A user, lower case, whatever the device.
+    /// A user ([`folded`] to one case), whatever the device.
     User(Box<str>),
     /// A station, by its MAC address.
     Mac(Mac),
@@ -225,7 +226,7 @@ const DECLINED: Duration = Duration::from_secs(600);
 /// The allocator of one hub.
 #[derive(Debug)]
 pub struct Pool {
-    settings: Settings,
+    settings: Arc<Settings>,
     /// By address: held and remembered.
     leases: BTreeMap<u32, Lease>,
     /// The address of each key.
@@ -248,7 +249,8 @@ pub struct Pool {
 impl Pool {
     /// A pool in which nobody has an address.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: impl Into<Arc<Settings>>) -> Self {
+        let settings = settings.into();
         let (fresh, reserved) = layout(&settings);
         let size = fresh.len();
         Self {
@@ -285,7 +287,8 @@ impl Pool {
 
     /// Changes the rules; whoever holds an address keeps it until the end of its term, even where the new rules would
     /// not give it.
-    pub fn apply(&mut self, settings: Settings) {
+    pub fn apply(&mut self, settings: impl Into<Arc<Settings>>) {
+        let settings = settings.into();
         let (mut fresh, reserved) = layout(&settings);
         self.size = fresh.len();
         for address in self.leases.keys() {
@@ -293,7 +296,8 @@ impl Pool {
         }
         (self.settings, self.fresh, self.reserved) = (settings, fresh, reserved);
         let misfit = |lease: &&Lease| !lease.state.is_held() && !self.settings.is_anybodys(lease.address);
-        let gone: Vec<u32> = self.leases.values().filter(misfit).map(|lease| lease.address.to_bits()).collect();
+        let gone: Vec<u32> =
+            self.leases.values().filter(misfit).map(|lease| lease.address.to_bits()).collect();
         gone.into_iter().for_each(|address| self.forget(address));
         self.generation += 1;
     }
@@ -333,7 +337,7 @@ impl Pool {
     fn fixed(&self, request: &Request) -> Option<Ipv4Addr> {
         let kept = |whom: Reserved| self.reserved.get(&whom).copied().map(Ipv4Addr::from_bits);
         let by_name = || match &request.key {
-            Key::Link { user, .. } => kept(Reserved::User(user.to_lowercase().into())),
+            Key::Link { user, .. } => kept(Reserved::User(folded(user).into())),
             Key::Station(id) => kept(Reserved::Station(id.clone())),
         };
         request.fixed.or_else(by_name).or_else(|| kept(Reserved::Mac(request.mac)))
@@ -426,10 +430,8 @@ impl Pool {
         self.fresh.remove(bits);
         let (key, until) = (Arc::new(Key::Station(bits.to_be_bytes().into())), now + DECLINED);
         self.due.insert((until, bits));
-        self.leases.insert(
-            bits,
-            Lease { address, key, state: State::Declined(until), mac: Mac::ZERO, name: None },
-        );
+        self.leases
+            .insert(bits, Lease { address, key, state: State::Declined(until), mac: Mac::ZERO, name: None });
         self.generation += 1;
     }
 

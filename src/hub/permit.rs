@@ -2,8 +2,8 @@
 //! a permit that names why it may be there. Neither can be had by accident.
 
 use super::Mac;
-use super::policy::Policy;
 use super::ingress::Kind;
+use super::policy::Policy;
 use std::net::Ipv4Addr;
 
 /// A station that is known to be behind an uplink, so that nobody has to learn or ask for it.

@@ -39,6 +39,7 @@ impl Owned {
         &self.roster
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.live
     }

@@ -115,7 +115,9 @@ fn save(lease: &Lease, clocks: Clocks) -> Option<Saved> {
         Key::Link { user, device, instance } => {
             Holder::Link { user: user.to_string(), device: device.to_string(), instance: *instance }
         }
-        Key::Station(id) => Holder::Station { station: id.iter().map(|byte| format!("{byte:02x}")).collect() },
+        Key::Station(id) => {
+            Holder::Station { station: id.iter().map(|byte| format!("{byte:02x}")).collect() }
+        }
     };
     let name = lease.name.as_deref().map(str::to_owned);
     Some(Saved { address: lease.address, holder, mac: lease.mac.to_string(), name, until, seen })

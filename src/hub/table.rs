@@ -112,6 +112,7 @@ impl Owned {
     }
 
     /// Number of entries.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.live
     }
@@ -217,7 +218,10 @@ mod tests {
         table.insert(KEY | 8, 800);
         assert_eq!(Arc::as_ptr(table.table()), before);
         assert!(!table.take_rebuilt());
-        assert_eq!((table.find(KEY | 7), table.find(KEY | 8), table.find(KEY | 50_000)), (Some(700), Some(800), None));
+        assert_eq!(
+            (table.find(KEY | 7), table.find(KEY | 8), table.find(KEY | 50_000)),
+            (Some(700), Some(800), None)
+        );
         assert!(table.table.slots.len() <= 262_144);
         for n in 0..50_000 {
             assert!(table.remove(KEY | n).is_some());
@@ -252,10 +256,13 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the test is about concurrent readers")]
     fn readers_never_see_another_keys_value() {
-        // Every value is derived from its key; a reader that pairs them wrongly is caught.
-        let mut table = Owned::new([5, 0xDEAD_BEEF_1234_5677]);
+        // Six keys with one home, so that they take each other's slots; values are derived from keys, so that a reader
+        // that pairs them wrongly is caught.
+        let key = |n: u64| KEY | n << 40;
+        let mut table = Owned::new([0, 0]);
+        table.rebuild_with(16);
         for n in 0..3 {
-            table.insert(KEY | n, n * 1000);
+            table.insert(key(n), n * 1000);
         }
         table.take_rebuilt();
         let shared = Arc::clone(table.table());
@@ -263,7 +270,7 @@ mod tests {
             let mut hits = 0;
             for round in 0..400_000_u64 {
                 let n = round % 6;
-                if let Some(value) = shared.find(KEY | n) {
+                if let Some(value) = shared.find(key(n)) {
                     assert_eq!(value / 1000, n);
                     hits += 1;
                 }
@@ -272,8 +279,8 @@ mod tests {
         });
         for round in 0..400_000_u64 {
             let n = round % 6;
-            table.remove(KEY | n);
-            table.insert(KEY | (n + 3) % 6, (n + 3) % 6 * 1000 + round % 10);
+            table.remove(key(n));
+            table.insert(key((n + 3) % 6), (n + 3) % 6 * 1000 + round % 10);
         }
         assert!(!table.take_rebuilt());
         assert!(reader.join().unwrap() > 0);
