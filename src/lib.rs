@@ -10,4 +10,5 @@ pub mod packet;
 pub mod shell;
 pub mod story;
 pub mod timer;
+pub mod vnic;
 pub mod wire;
