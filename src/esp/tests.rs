@@ -9,18 +9,9 @@ use std::time::Instant;
 #[path = "../../tests/vectors/esp_packets.rs"]
 mod esp_packets;
 
-const SHA1: EspSuite = match EspSuite::new(EspCipher::Aes256Cbc, EspAuth::HmacSha1_96) {
-    Some(suite) => suite,
-    None => panic!(),
-};
-const SHA256: EspSuite = match EspSuite::new(EspCipher::Aes128Cbc, EspAuth::HmacSha256_128) {
-    Some(suite) => suite,
-    None => panic!(),
-};
-const GCM: EspSuite = match EspSuite::new(EspCipher::Aes256Gcm16, EspAuth::Aead) {
-    Some(suite) => suite,
-    None => panic!(),
-};
+const SHA1: EspSuite = EspSuite::of(EspCipher::Aes256Cbc, EspAuth::HmacSha1_96);
+const SHA256: EspSuite = EspSuite::of(EspCipher::Aes128Cbc, EspAuth::HmacSha256_128);
+const GCM: EspSuite = EspSuite::of(EspCipher::Aes256Gcm16, EspAuth::Aead);
 
 #[allow(clippy::disallowed_methods, reason = "an arbitrary origin of time")]
 fn start() -> Instant {

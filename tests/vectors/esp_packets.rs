@@ -1,9 +1,9 @@
 //! ESP packets of real implementations, with their keys, as a second opinion on ours.
 //!
 //! Recorded in November 2026 between SoftEther VPN Server (Debian) and three clients behind a NAT, on port 4500:
-//! strongSwan 5.9 with xl2tpd; Android's racoon and mtpd, and Apple's racoon with an L2TP client, both built for Linux. All
-//! negotiated AES-256-CBC with HMAC-SHA1-96. `wire` is the UDP payload; `payload` is what Wireshark (tshark 4.0) decrypts from it,
-//! padding and trailer cut off. The keys protected nothing but these tests.
+//! strongSwan 5.9 with xl2tpd; Android's racoon with mtpd and Apple's racoon with an L2TP client, both built for Linux.
+//! All negotiated AES-256-CBC with HMAC-SHA1-96. `wire` is the UDP payload; `payload` is what Wireshark (tshark 4.0)
+//! decrypts from it, padding and trailer cut off. The keys protected nothing but these tests.
 
 use hex_literal::hex;
 

@@ -94,7 +94,7 @@ fn no_byte_of_a_packet_can_change() {
 
 #[test]
 fn an_icv_of_length_zero_or_beyond_the_hash_authenticates_nothing() {
-    let suite = EspSuite::new(EspCipher::Aes256Cbc, EspAuth::HmacSha256_128).unwrap();
+    let suite = EspSuite::of(EspCipher::Aes256Cbc, EspAuth::HmacSha256_128);
     let mut engine = EspEngine::new(Entropy::from_number(3));
     let mut jobs = [seal_job(suite, 1, 1, b"hello")];
     engine.seal(&mut jobs);
@@ -165,7 +165,7 @@ fn keys_of_the_wrong_length_are_refused() {
 
 #[test]
 fn keys_are_small_and_say_nothing() {
-    let suite = EspSuite::new(EspCipher::Aes256Cbc, EspAuth::HmacSha1_96).unwrap();
+    let suite = EspSuite::of(EspCipher::Aes256Cbc, EspAuth::HmacSha1_96);
     let key = SealKey::new(suite, &keymat(suite, 1)).unwrap();
     assert_eq!(format!("{key:?}"), "SealKey(AES-256-CBC/HMAC-SHA1-96)");
     // RustCrypto reserves room for its portable key schedule (960 bytes) beside the one of AES-NI.
