@@ -3,6 +3,7 @@
 
 pub mod crypto;
 pub mod entropy;
+pub mod esp;
 pub mod packet;
 pub mod story;
 pub mod timer;

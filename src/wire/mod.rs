@@ -6,6 +6,7 @@
 
 mod codec;
 mod error;
+pub mod esp;
 mod number;
 
 pub use codec::{Reader, Writer};
