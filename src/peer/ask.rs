@@ -2,9 +2,9 @@
 //! leases, ports and stories; a worker keeps peers. Between them go these messages, never shared state.
 
 use super::{LinkKey, Meter};
-use crate::hub::{Mac, PortId, View};
+use crate::hub::{Fdb, HubId, Mac, Notice, Port, PortId};
 use crate::identity::account::Proof;
-use crate::packet::Path;
+use crate::packet::{PacketBuf, Path};
 use crate::ppp::{AddressGrant, AuthVerdict};
 use crate::story::{Cause, Record};
 use std::net::Ipv4Addr;
@@ -31,12 +31,21 @@ pub enum Ask {
         /// Why.
         cause: Cause,
     },
-    /// A station was seen behind a port that may have many.
-    Learn {
-        /// The port.
-        port: PortId,
-        /// The station.
-        mac: Mac,
+    /// A hub's owner has to hear of a station.
+    Notice {
+        /// The hub.
+        hub: HubId,
+        /// What was noticed.
+        notice: Notice,
+    },
+    /// A frame for the hub's own services (DHCP).
+    Service {
+        /// The hub.
+        hub: HubId,
+        /// The port that it came from.
+        from: PortId,
+        /// The frame.
+        frame: PacketBuf,
     },
     /// An attempt ended.
     Ended(Box<Record>),
@@ -118,10 +127,10 @@ pub struct Reading {
 /// A link's place on its hub.
 #[derive(Debug)]
 pub struct Place {
-    /// The port.
-    pub port: PortId,
-    /// The hub as the data path sees it.
-    pub view: Arc<View>,
+    /// The port, opened.
+    pub port: Port,
+    /// The hub's tables as the data path sees them.
+    pub fdb: Arc<Fdb>,
     /// The link's own MAC.
     pub mac: Mac,
     /// The address and what goes with it.

@@ -3,9 +3,8 @@
 use super::{Ask, LinkKey, PeerKey};
 use crate::crypto::dh::DhJob;
 use crate::crypto::engine::SealJob;
-use crate::hub::{PortId, View};
+use crate::hub::PortId;
 use crate::packet::{PacketBuf, Path, Transmit};
-use std::sync::Arc;
 
 /// A packet to encrypt and where it goes then.
 pub struct Sealing {
@@ -19,8 +18,6 @@ pub struct Sealing {
 pub struct Frame {
     /// The sending port.
     pub from: PortId,
-    /// The hub.
-    pub view: Arc<View>,
     /// The frame.
     pub buf: PacketBuf,
 }

@@ -47,15 +47,15 @@ impl Worker {
             }
             return Err(Drop::IkeExchangeRefused);
         }
-        if self.half_opens.len() >= self.policy.half_open_total
-            || self.half_opens.of_source(path.remote.ip()) >= self.policy.half_open_per_source
+        if self.half_opens.len() >= self.settings.half_open_total
+            || self.half_opens.of_source(path.remote.ip()) >= self.settings.half_open_per_source
         {
             return Err(Drop::HalfOpenLimit);
         }
         let mut out = ike::Output::default();
         let mut attempt = Attempt::new(clock.now, clock.unix, path);
         let opened =
-            MainMode::recv_first(clock.now, &self.policy.ike, &mut self.entropy, self.id, &path, message, &mut out);
+            MainMode::recv_first(clock.now, &self.settings.ike, &mut self.entropy, self.id, &path, message, &mut out);
         for transmit in out.packets.drain(..) {
             self.outbox.transmit_ike(transmit);
         }
@@ -83,7 +83,7 @@ impl Worker {
         let result = half_open.exchange.handle(
             clock.now,
             clock.unix,
-            &self.policy.ike,
+            &self.settings.ike,
             &mut self.entropy,
             &path,
             message,
@@ -96,7 +96,7 @@ impl Worker {
     pub(super) fn half_open_dh(&mut self, clock: Clock, cookie: u64, result: Result<DhResult, DhError>) {
         let Some(half_open) = self.half_opens.get_mut(cookie) else { return };
         let mut out = ike::Output::default();
-        half_open.exchange.handle_dh(clock.now, &self.policy.ike, result, &mut out);
+        half_open.exchange.handle_dh(clock.now, &self.settings.ike, result, &mut out);
         self.half_open_events(clock, cookie, out);
     }
 
@@ -170,7 +170,7 @@ impl Worker {
             }
         }
         let key = self.next_key();
-        let mut peer = Peer::from_phase1(clock.now, key, self.id, &self.policy, &mut self.entropy, &sa, attempt);
+        let mut peer = Peer::from_phase1(clock.now, key, self.id, &self.settings, &mut self.entropy, &sa, attempt);
         peer.filed = None;
         self.peers.insert(peer);
         self.by_cookie.insert(cookie, key);
@@ -225,17 +225,17 @@ impl Worker {
         if !Lns::is_sccrq(&buf) {
             return Err(Drop::UnknownTunnel);
         }
-        if !self.policy.raw_l2tp {
+        if !self.settings.raw_l2tp {
             let attempt = Attempt::new(clock.now, clock.unix, path);
             self.end(clock, &attempt, Cause::RawL2tpRefused);
             return Err(Drop::RawL2tpRefused);
         }
-        if self.stopping || self.by_raw.len() >= self.policy.half_open_total {
+        if self.stopping || self.by_raw.len() >= self.settings.half_open_total {
             return Err(Drop::HalfOpenLimit);
         }
         let key = self.next_key();
         let attempt = Attempt::new(clock.now, clock.unix, path);
-        let peer = Peer::from_clear_text(clock.now, key, self.id, &self.policy, &mut self.entropy, path, attempt);
+        let peer = Peer::from_clear_text(clock.now, key, self.id, &self.settings, &mut self.entropy, path, attempt);
         self.peers.insert(peer);
         self.by_raw.insert(path.remote, key);
         self.with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf)).unwrap_or(Err(Drop::UnknownTunnel))
