@@ -1,7 +1,9 @@
 //! Sekisho: an IPsec/L2TP remote-access gateway for the VPN clients that operating systems already contain.
 #![doc = ""]
 
+pub mod client;
 pub mod entropy;
+pub mod l2tp;
 pub mod packet;
 pub mod timer;
 pub mod wire;
