@@ -4,6 +4,9 @@
 pub mod crypto;
 pub mod entropy;
 pub mod esp;
+pub mod client;
+pub mod entropy;
+pub mod l2tp;
 pub mod packet;
 pub mod story;
 pub mod timer;

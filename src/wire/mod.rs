@@ -4,9 +4,11 @@
 //! Result<Self, Error>` that never panics, `emit(&self, &mut Writer)`, and tests that parse real bytes and emit them
 //! again. Numbers that the peer chose survive a round trip even when we have no name for them ([`wire_enum!`]).
 
+pub mod avp;
 mod codec;
 mod error;
 pub mod esp;
+pub mod l2tp;
 mod number;
 
 pub use codec::{Reader, Writer};
