@@ -124,9 +124,10 @@ fn parse(text: &str) -> Result<Value, Finding> {
     Ok(value)
 }
 
-/// A key that is "missing" because its faulty value was left out has been reported.
+/// A key that is "missing" because its faulty value was left out, or because it is spelt wrong, has been reported.
 fn is_echo(fault: &Fault, path: &Path, skipped: &Skipped) -> bool {
-    matches!(fault.kind, FaultKind::MissingKey(key) if skipped.has(&path.key(key)))
+    let FaultKind::MissingKey(missing) = fault.kind else { return false };
+    skipped.keys_in(path).iter().any(|key| nearest(key, [missing]).is_some())
 }
 
 fn explain(fault: Fault, path: &Path, positions: &Positions) -> Finding {

@@ -87,7 +87,7 @@ fn kind_of(found: &Unexpected<'_>) -> &'static str {
         Unexpected::Seq => "a list",
         Unexpected::Map | Unexpected::StructVariant => "a mapping",
         Unexpected::Str(_) | Unexpected::Char(_) => "a text",
-        _ => "something else",
+        _ => "a YAML tag",
     }
 }
 
@@ -119,6 +119,13 @@ impl Skipped {
 
     pub(super) fn has(&self, path: &Path) -> bool {
         self.0.borrow().contains(path)
+    }
+
+    /// The keys left out of the mapping at `path`.
+    pub(super) fn keys_in(&self, path: &Path) -> Vec<String> {
+        let skipped = self.0.borrow();
+        let inside = skipped.iter().filter(|skipped| skipped.parent().as_ref() == Some(path));
+        inside.filter_map(|skipped| skipped.last_key().map(str::to_owned)).collect()
     }
 
     /// Whether anything at or under `path`, or above it, was left out: what is *absent* there says nothing.
@@ -275,7 +282,8 @@ impl<'de, 'a, I: Iterator<Item = (&'a Value, &'a Value)>> de::MapAccess<'de> for
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         let (value, path) = self.value.take().ok_or_else(|| Fault::custom("a value without its key"))?;
-        seed.deserialize(Node { value, path, skipped: self.skipped })
+        let place = path.clone();
+        seed.deserialize(Node { value, path, skipped: self.skipped }).map_err(|fault| fault.at(&place))
     }
 }
 
@@ -292,7 +300,9 @@ impl<'de> de::SeqAccess<'de> for Elements<'_> {
         for (index, value) in self.values.by_ref() {
             let path = self.path.index(index);
             if !self.skipped.has(&path) {
-                return seed.deserialize(Node { value, path, skipped: self.skipped }).map(Some);
+                let place = path.clone();
+                let element = seed.deserialize(Node { value, path, skipped: self.skipped });
+                return element.map(Some).map_err(|fault| fault.at(&place));
             }
         }
         Ok(None)

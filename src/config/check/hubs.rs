@@ -36,9 +36,9 @@ impl Check<'_> {
 
     fn hub(&mut self, path: &Path, name: &str, hub: &schema::Hub, users: Vec<model::User>) -> model::Hub {
         let network = hub.network;
-        self.network(&path.key("network"), network);
+        let usable = self.network(&path.key("network"), network);
         let gateway = hub.gateway.unwrap_or(network.first_host());
-        if !network.has_host(gateway) {
+        if usable && !network.has_host(gateway) {
             let hint =
                 format!("the hosts of {network} are {} to {}", network.first_host(), network.last_host());
             self.error(&path.key("gateway"), format!("{gateway} cannot be a host of {network}"), Some(&hint));
@@ -66,7 +66,8 @@ impl Check<'_> {
         }
     }
 
-    fn network(&mut self, path: &Path, network: Network) {
+    /// Returns whether the network has room for a gateway and a client.
+    fn network(&mut self, path: &Path, network: Network) -> bool {
         let address = network.address();
         if !(8..=30).contains(&network.prefix()) {
             let hint = Some("a /24 has room for 253 clients, a /16 for 65,533");
@@ -89,6 +90,7 @@ impl Check<'_> {
                 format!("{network} belongs to somebody on the Internet, whom clients will not reach");
             self.warn(path, message, hint);
         }
+        network.prefix() <= 30
     }
 
     fn overlap(&mut self, path: &Path, hub: &schema::Hub, earlier: &model::Hub) {
