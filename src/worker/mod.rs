@@ -16,7 +16,7 @@ pub use drops::Drops;
 use crate::crypto::dh::{DhError, DhJob, DhResult};
 use crate::crypto::engine::{EspEngine, OpenJob};
 use crate::entropy::Entropy;
-use crate::hub::{Fdb, Forward, HubId, Notices, Port, PortId, Scope, View};
+use crate::hub::{Forward, HubId, Ingress, Look, Notices, PortId, Scope, View};
 use crate::packet::{Datagram, Drop, Encap, PacketBuf, Path, Transmit, WorkerId};
 use crate::peer::{Answer, Ask, Context, DhTag, Frame, LinkKey, Outbox, Peer, PeerKey, Sealing, Settings, SpiChange};
 use crate::story::Cause;
@@ -161,8 +161,8 @@ impl Worker {
     }
 
     /// Opens a port whose number was set aside. Frames for it come out as [`FarFrame`]s.
-    pub fn open_trunk(&mut self, port: Port, fdb: Arc<Fdb>) {
-        self.ports.open(port, fdb);
+    pub fn open_trunk(&mut self, ingress: Ingress, view: Arc<View>) {
+        self.ports.open(ingress, view);
     }
 
     /// Follows a reload: new connections are judged by the new settings.
@@ -192,8 +192,8 @@ impl Worker {
                 }
                 Target::Flood(_, scope, from) => {
                     // Any port of the hub here shows the hub's tables.
-                    if let Some(fdb) = self.ports.fdb(hub) {
-                        self.flood(clock, &fdb.view(clock.now), hub, scope, from, &buf, effects);
+                    if let Some(view) = self.ports.view(hub) {
+                        self.flood(clock, &view.look(clock.now), hub, scope, from, &buf, effects);
                     }
                 }
             }
@@ -378,9 +378,9 @@ impl Worker {
     fn forward(&mut self, clock: Clock, frame: Frame, effects: &mut Effects) -> Result<(), Drop> {
         let Frame { from, buf } = frame;
         let open = self.ports.get_mut(from).ok_or(Drop::NoPort)?;
-        let view = open.fdb.view(clock.now);
-        let forward = open.port.forward(&view, &buf, &mut self.notices);
-        let hub = open.port.hub();
+        let look = open.view.look(clock.now);
+        let forward = open.ingress.forward(&look, &buf, &mut self.notices);
+        let hub = open.ingress.hub();
         if !self.notices.is_empty() {
             self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
         }
@@ -391,10 +391,10 @@ impl Worker {
             }
             Forward::To(to) => self.deliver_frame(clock, hub, to, buf, effects),
             Forward::Flood(scope) => {
-                for worker in view.flood_workers(scope).filter(|worker| *worker != self.id) {
+                for worker in look.flood_workers(scope).filter(|worker| *worker != self.id) {
                     effects.far_frames.push(FarFrame { hub, to: Target::Flood(worker, scope, from), buf: buf.clone() });
                 }
-                self.flood(clock, &view, hub, scope, from, &buf, effects);
+                self.flood(clock, &look, hub, scope, from, &buf, effects);
                 Ok(())
             }
             Forward::Discard(drop) => Err(drop),
@@ -406,14 +406,14 @@ impl Worker {
     fn flood(
         &mut self,
         clock: Clock,
-        view: &View,
+        look: &Look,
         hub: HubId,
         scope: Scope,
         from: PortId,
         buf: &PacketBuf,
         effects: &mut Effects,
     ) {
-        for to in view.flood(scope, from, self.id) {
+        for to in look.flood(scope, from, self.id) {
             if let Err(drop) = self.deliver_frame(clock, hub, to, buf.clone(), effects) {
                 self.count(drop);
             }
@@ -433,7 +433,7 @@ impl Worker {
             effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf });
             return Ok(());
         }
-        if self.ports.get_mut(to).is_none_or(|open| open.port.hub() != hub) {
+        if self.ports.get_mut(to).is_none_or(|open| open.ingress.hub() != hub) {
             return Err(Drop::NoPort);
         }
         match self.ports.holder(to).ok_or(Drop::NoPort)? {

@@ -1,6 +1,6 @@
 //! The hub ports that this worker holds: which link or uplink is behind each number, and the rules of each.
 
-use crate::hub::{Fdb, HubId, Port, PortId};
+use crate::hub::{HubId, Ingress, PortId, View};
 use crate::packet::WorkerId;
 use crate::peer::LinkKey;
 use slab::Slab;
@@ -23,8 +23,8 @@ struct Slot {
 
 /// An open port.
 pub(super) struct Open {
-    pub(super) port: Port,
-    pub(super) fdb: Arc<Fdb>,
+    pub(super) ingress: Ingress,
+    pub(super) view: Arc<View>,
 }
 
 /// Port table of one worker.
@@ -45,9 +45,9 @@ impl Ports {
     }
 
     /// The gatehouse has opened a port whose number was set aside.
-    pub(super) fn open(&mut self, port: Port, fdb: Arc<Fdb>) {
-        if let Some(slot) = self.slots.get_mut(port.id().index() as usize) {
-            slot.open = Some(Open { port, fdb });
+    pub(super) fn open(&mut self, ingress: Ingress, view: Arc<View>) {
+        if let Some(slot) = self.slots.get_mut(ingress.id().index() as usize) {
+            slot.open = Some(Open { ingress, view });
         }
     }
 
@@ -62,9 +62,9 @@ impl Ports {
     }
 
     /// The tables of a hub, by any of its ports here. Only floods that cross workers look this way.
-    pub(super) fn fdb(&self, hub: HubId) -> Option<Arc<Fdb>> {
+    pub(super) fn view(&self, hub: HubId) -> Option<Arc<View>> {
         let open = self.slots.iter().filter_map(|(_, slot)| slot.open.as_ref());
-        open.filter(|open| open.port.hub() == hub).map(|open| open.fdb.clone()).next()
+        open.filter(|open| open.ingress.hub() == hub).map(|open| open.view.clone()).next()
     }
 
     /// An open port.
