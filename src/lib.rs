@@ -6,5 +6,6 @@ pub mod entropy;
 pub mod esp;
 pub mod identity;
 pub mod packet;
+pub mod ppp;
 pub mod timer;
 pub mod wire;
