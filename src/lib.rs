@@ -15,5 +15,8 @@ pub mod l2tp;
 pub mod packet;
 pub mod shell;
 pub mod story;
+pub mod identity;
+pub mod packet;
+pub mod ppp;
 pub mod timer;
 pub mod wire;
