@@ -16,7 +16,6 @@ pub mod packet;
 pub mod shell;
 pub mod story;
 pub mod identity;
-pub mod packet;
 pub mod ppp;
 pub mod timer;
 pub mod wire;
