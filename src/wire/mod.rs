@@ -4,6 +4,9 @@
 //! Result<Self, Error>` that never panics, `emit(&self, &mut Writer)`, and tests that parse real bytes and emit them
 //! again. Numbers that the peer chose survive a round trip even when we have no name for them ([`wire_enum!`]).
 
+pub mod isakmp;
+pub mod natt;
+
 mod codec;
 mod error;
 mod number;
