@@ -3,6 +3,7 @@
 
 pub mod crypto;
 pub mod entropy;
+pub mod ike;
 pub mod packet;
 pub mod timer;
 pub mod wire;

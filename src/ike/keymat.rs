@@ -112,13 +112,8 @@ impl Keys {
     /// KEYMAT of the SA that receives on `spi`: encryption key, then authentication key (RFC 2409 section 5.5).
     pub(super) fn keymat(&self, suite: EspSuite, spi: u32, agreed: &Agreed<'_>) -> Secret {
         let shared: &[u8] = agreed.shared.map_or(&[], |s| s);
-        let seed: [&[u8]; 5] = [
-            shared,
-            &[Protocol::ESP.0],
-            &spi.to_be_bytes(),
-            agreed.initiator_nonce,
-            agreed.responder_nonce,
-        ];
+        let seed: [&[u8]; 5] =
+            [shared, &[Protocol::ESP.0], &spi.to_be_bytes(), agreed.initiator_nonce, agreed.responder_nonce];
         prf::expand(self.suite.hash, &self.skeyid_d, &seed, suite.key_len())
     }
 

@@ -84,7 +84,9 @@ impl Policy {
         let mut ike = product(GROUPS, CIPHERS, &HASHES[..SHA]);
         ike.extend(product(GROUPS, CIPHERS, &HASHES[SHA..]));
         let mut esp = esp_suites(ESP_CIPHERS, &ESP_AUTHS[..ESP_SHA]);
-        esp.extend(esp_suites(ESP_CIPHERS, &ESP_AUTHS[ESP_SHA..]).into_iter().filter(|s| !s.cipher().is_aead()));
+        esp.extend(
+            esp_suites(ESP_CIPHERS, &ESP_AUTHS[ESP_SHA..]).into_iter().filter(|s| !s.cipher().is_aead()),
+        );
         Self { name: "legacy".into(), ike, esp }
     }
 
@@ -112,21 +114,20 @@ const GROUPS: &[DhGroup] = &[
     DhGroup::Modp1024,
 ];
 const STRONG_GROUPS: usize = 6;
-const CIPHERS: &[IkeCipher] = &[IkeCipher::Aes256, IkeCipher::Aes128, IkeCipher::Aes192, IkeCipher::TripleDes];
+const CIPHERS: &[IkeCipher] =
+    &[IkeCipher::Aes256, IkeCipher::Aes128, IkeCipher::Aes192, IkeCipher::TripleDes];
 const AES: usize = 3;
-const HASHES: &[HashAlg] =
-    &[HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512, HashAlg::Sha1, HashAlg::Md5];
+const HASHES: &[HashAlg] = &[HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512, HashAlg::Sha1, HashAlg::Md5];
 const SHA: usize = 4;
 const ESP_CIPHERS: &[EspCipher] = &[
     EspCipher::Aes256Gcm16,
     EspCipher::Aes128Gcm16,
-    EspCipher::Aes192Gcm16,
     EspCipher::Aes256Cbc,
     EspCipher::Aes128Cbc,
     EspCipher::Aes192Cbc,
     EspCipher::TripleDesCbc,
 ];
-const ESP_AES: usize = 6;
+const ESP_AES: usize = 5;
 const ESP_AUTHS: &[EspAuth] = &[
     EspAuth::HmacSha256_128,
     EspAuth::HmacSha384_192,
@@ -209,7 +210,10 @@ impl Settings {
     /// The quirk set for a kind of client: the configured one, or the built-in.
     #[must_use]
     pub fn quirks_for(&self, hint: ClientHint) -> Quirks {
-        self.quirks.iter().find(|(kind, _)| *kind == hint).map_or_else(|| Quirks::of(hint), |(_, quirks)| *quirks)
+        self.quirks
+            .iter()
+            .find(|(kind, _)| *kind == hint)
+            .map_or_else(|| Quirks::of(hint), |(_, quirks)| *quirks)
     }
 
     /// The address that names us to a client who reached us on `local`.

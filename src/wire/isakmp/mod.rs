@@ -383,6 +383,17 @@ impl ChainWriter {
         self.put(kind, |w| w.bytes(body));
     }
 
+    /// Appends all payloads of another chain.
+    pub fn append(&mut self, chain: &Self) {
+        let Some(link) = chain.link else { return };
+        match self.link {
+            None => self.first = chain.first,
+            Some(at) => self.w.patch_u8(at, chain.first.0),
+        }
+        self.link = Some(self.w.len() + link);
+        self.w.bytes(chain.bytes());
+    }
+
     /// Type of the first payload, for the header.
     #[must_use]
     pub const fn first(&self) -> PayloadType {
@@ -423,6 +434,15 @@ mod tests {
             w.put_bytes(p.kind, p.body);
         }
         assert_eq!(header.message(w.bytes()), MESSAGE);
+
+        let mut parts = ChainWriter::new();
+        for p in chain.payloads() {
+            let mut part = ChainWriter::new();
+            part.put_bytes(p.kind, p.body);
+            parts.append(&part);
+            parts.append(&ChainWriter::new());
+        }
+        assert_eq!(header.message(parts.bytes()), MESSAGE);
     }
 
     #[test]
