@@ -12,6 +12,7 @@ pub mod crypto;
 pub mod entropy;
 pub mod esp;
 pub mod l2tp;
+pub mod ike;
 pub mod packet;
 pub mod shell;
 pub mod story;

@@ -6,6 +6,9 @@
 
 pub mod avp;
 pub mod chap;
+pub mod isakmp;
+pub mod natt;
+
 mod codec;
 pub mod eap;
 mod error;
