@@ -7,11 +7,15 @@
 pub mod config_file;
 pub mod host;
 pub mod logging;
+pub mod net_setup;
 pub mod ports;
 pub mod privileges;
 mod syscall;
+pub mod tap;
 #[cfg(test)]
 mod test_dir;
+#[cfg(test)]
+mod test_network;
 
 use crate::config::{Config, LogFormat};
 use std::path::PathBuf;
