@@ -17,9 +17,9 @@ mod finding;
 pub mod load;
 mod model;
 mod network;
+mod peer_settings;
 mod position;
 pub mod schema;
-mod secret;
 mod tree;
 mod units;
 
@@ -31,9 +31,10 @@ mod tests;
 pub use finding::{Finding, Position, Report, Severity};
 pub use load::{FileFacts, Loaded, load};
 pub use model::{
-    Config, Credential, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, Sessions, User,
+    Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, Sessions, User,
 };
 pub use network::{AddressRange, Network};
 pub use schema::{AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink};
-pub use secret::Secret;
+pub use crate::crypto::Secret;
+pub use crate::identity::account::Credential;
 pub use units::{Date, Span};

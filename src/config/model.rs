@@ -1,6 +1,6 @@
 //! The checked configuration: complete, consistent, every default filled in, every override resolved.
 
-use super::{AddressRange, AuthProtocol, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink};
+use super::{AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink};
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -158,15 +158,6 @@ pub struct User {
     pub max_sessions: Option<u32>,
     /// What happens to one session more.
     pub on_limit: OnLimit,
-}
-
-/// What is known of a password.
-#[derive(Clone, Debug)]
-pub enum Credential {
-    /// The password in UTF-8.
-    Password(Secret),
-    /// 16 bytes: MD4 over the password in UTF-16.
-    NtHash(Secret),
 }
 
 /// What is negotiated inside the tunnel.

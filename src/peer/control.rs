@@ -11,6 +11,8 @@ use crate::l2tp::{self, SessionKey};
 use crate::packet::{Drop, Encap, PacketBuf, Path};
 use crate::ppp::{self, Link, Role};
 use crate::story::{Cause, Stage};
+use crate::wire::avp::MessageType;
+use crate::wire::l2tp::Message;
 use std::sync::Arc;
 
 impl Peer {
@@ -41,7 +43,7 @@ impl Peer {
     pub fn handle_dh(&mut self, cx: &mut Context<'_>, tag: ike::DhTag, result: Result<DhResult, DhError>) {
         let Some(ike) = &mut self.ike else { return };
         let mut out = ike::Output::default();
-        ike.handle_dh(cx.now, &mut cx.ike(), tag, result, &mut out);
+        ike.handle_dh(&mut cx.ike(), tag, result, &mut out);
         self.pump_ike(cx, out);
     }
 
@@ -131,12 +133,12 @@ impl Peer {
     // ---- L2TP ----
 
     pub(super) fn handle_l2tp_control(&mut self, cx: &mut Context<'_>, port: u16, message: &[u8]) -> Result<(), Drop> {
-        if self.attempt.is_none() && l2tp::Lns::is_sccrq(message) {
+        if self.attempt.is_none() && is_sccrq(message) {
             // The client tries again over the IPsec that is still up.
             self.attempt = Some(self.next_attempt(cx));
         }
         let mut out = l2tp::Output::default();
-        let result = self.lns.handle_control(cx.now, port, message, &mut out);
+        let result = self.lns.handle_control(cx.now, port, message, cx.entropy, &mut out);
         let now = cx.now;
         self.note(|attempt| attempt.reach(now, Stage::L2tp));
         self.pump_l2tp(cx, out);
@@ -236,7 +238,8 @@ impl Peer {
         });
         let host = self.attempt.as_ref().map(|attempt| attempt.detail().host_name.clone()).unwrap_or_default();
         let link = self.link_key(session);
-        let psk_hub = self.psk.and_then(|id| cx.settings.ike.psk_hub(id).map(str::to_owned));
+        let psk = cx.settings.ike.psks.iter().find(|psk| Some(psk.id) == self.psk);
+        let psk_hub = psk.and_then(|psk| psk.hub.clone());
         let Some(seat) = self.seats.iter().find(|seat| seat.session == session) else { return };
         cx.out.asks.push(Ask::Authenticate(Box::new(Authenticate {
             link,
@@ -282,8 +285,8 @@ impl Peer {
                     cx.out.freed_ports.push(port);
                     return;
                 };
+                cx.out.opened_ports.push((ingress, place.view.clone()));
                 seat.state = State::Joined(Box::new(Member::new(port, *place)));
-                cx.out.opened_ports.push(ingress);
                 let mut out = ppp::Output::default();
                 seat.link.handle_address(cx.now, grant, &mut out);
                 self.note(|attempt| attempt.detail_mut().address = grant.address.to_string());
@@ -335,6 +338,11 @@ impl Peer {
             self.close_link(cx, session, Cause::ReplacedBySameDevice);
         }
     }
+}
+
+/// Whether a control message begins a tunnel.
+fn is_sccrq(message: &[u8]) -> bool {
+    Message::parse(message).is_ok_and(|message| message.kind == Some(MessageType::SCCRQ))
 }
 
 /// The way of plain ESP between the two hosts of an IKE path.

@@ -1,6 +1,6 @@
 //! Translations between the layers' own words for what happened and the story's.
 
-use crate::ike::{self, NatSituation, Progress, Reason};
+use crate::ike::{self, Fingerprint, NatSituation, Progress, Reason};
 use crate::l2tp::{self, Direction, PppEnd};
 use crate::ppp::{self, Phase};
 use crate::story::{Attempt, Cause, Stage};
@@ -42,6 +42,14 @@ pub fn cause_of_refusal(refusal: &ike::Refusal) -> Cause {
         Reason::Selectors(_) => Cause::NoEspProposal,
         Reason::TimedOut if refusal.stage == ike::Stage::Identity => Cause::NoNatT,
         Reason::Malformed(_) | Reason::Exchange(_) | Reason::KeyExchange(_) | Reason::TimedOut => Cause::IkeUnfinished,
+    }
+}
+
+/// The kind of client, with its version where that shows.
+pub(super) fn describe_client(fingerprint: &Fingerprint) -> String {
+    match fingerprint.version {
+        Some(version) => format!("{} {version}", fingerprint.hint),
+        None => fingerprint.hint.to_string(),
     }
 }
 

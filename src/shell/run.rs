@@ -11,7 +11,6 @@ use crate::gatehouse::Gatehouse;
 use crate::packet::WorkerId;
 use crate::worker::Worker;
 use anyhow::Context as _;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,7 +49,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
     }
     let mut entropy = Entropy::from_system()?;
     let began = clock();
-    let mut gatehouse = Gatehouse::new(began, config.clone(), host_name_servers(&config), &mut entropy);
+    let mut gatehouse = Gatehouse::new(began, config.clone(), host::name_servers(), &mut entropy);
     state_file::load(&state_dir, &mut gatehouse, began);
 
     // The sockets come first: without them there is nothing to set up.
@@ -118,15 +117,3 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
     stopped
 }
 
-/// The host's own name servers, as far as a client behind our NAT can reach them: one on a loopback address (a local
-/// resolver) it cannot, but the gateway's address stands for that.
-fn host_name_servers(config: &Config) -> Vec<Ipv4Addr> {
-    let _ = config;
-    host::name_servers()
-        .into_iter()
-        .filter_map(|server| match server {
-            IpAddr::V4(server) if !server.is_loopback() => Some(server),
-            IpAddr::V4(_) | IpAddr::V6(_) => None,
-        })
-        .collect()
-}

@@ -1,10 +1,9 @@
 //! Opens the ports that the configuration asks for, and explains what stands in the way.
 
-use super::ports;
+use super::ports::PortError;
 use super::udp::UdpSocket;
 use crate::config::Config;
 use crate::packet::Encap;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 /// The sockets of one worker.
@@ -35,10 +34,7 @@ pub(super) fn bind_all(config: &Config, first: bool, reuse_port: bool) -> anyhow
                 Err(error) if encap == Encap::L2tp && !listen.raw_l2tp => {
                     tracing::warn!(%at, %error, "clear-text L2TP cannot be watched for");
                 }
-                Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                    anyhow::bail!("{}", ports::taken(at));
-                }
-                Err(error) => anyhow::bail!("cannot open UDP {at}: {error}"),
+                Err(error) => return Err(PortError::explain(at, error).into()),
             }
         }
         if listen.l2tp_ipsec && first {

@@ -11,7 +11,6 @@ use crate::packet::WorkerId;
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Instant;
 
 /// MTU of a TAP: a link takes what its MRU allows, and TCP is told so (MSS), so the host may use Ethernet's own.
@@ -26,10 +25,7 @@ pub(super) async fn open_all(
 ) -> anyhow::Result<BTreeMap<WorkerId, Vec<Uplink>>> {
     let mut uplinks: BTreeMap<WorkerId, Vec<Uplink>> = BTreeMap::new();
     let mut nat = Vec::new();
-    let local_resolver = host::name_servers().into_iter().find_map(|server| match server {
-        IpAddr::V4(server) => Some(server),
-        IpAddr::V6(_) => None,
-    });
+    let local_resolver = host::name_servers().first().copied();
     for (hub, n) in config.hubs.iter().zip(0_u32..) {
         if hub.uplink == Kind::None {
             continue;
