@@ -197,7 +197,7 @@ class Client:
         try:
             report = json.loads(output.strip().splitlines()[-1])
         except (ValueError, IndexError):
-            raise Failure(f"{self.name}: bulk transfer failed (status {status}): {output.strip()[-300:]}") from None
+            raise Failure(f"{self.name}: bulk transfer failed (status {status}): {(output.strip() or '?').splitlines()[-1]}") from None
         if status or not report["same"]:
             raise Failure(f"{self.name}: bulk transfer not intact: {report}")
         step(f"{self.name}: {report['verb']} {report['bytes'] / 1e6:.1f} MB in {report['seconds']} s, {report['mbit']} Mbit/s, "

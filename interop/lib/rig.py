@@ -51,16 +51,19 @@ class Rig:
         self.topology.down()
 
     # -- the gateway's side --
-    def start_gateway(self, config=None, peer=None):
+    def start_gateway(self, config=None):
         """With two hubs (see gateway.default_config) unless said otherwise."""
-        kind = peer_class(peer) if peer else self.peer
-        self.gateway = kind(self.folder, config)
+        self.gateway = self.peer(self.folder, config)
         self.gateway.start()
         if not self.servers:
             for namespace in ("srv", "world"):
                 self.servers.append(spawn("python3", INTEROP / "guest/bulk.py", "serve", BULK_PORT, namespace=namespace))
                 wait_for(lambda: f":{BULK_PORT} " in run("ss", "-ltn", namespace=namespace).stdout, 10, "bulk server listens")
         return self.gateway
+
+    def peer_at(self, name):
+        """A peer by its name, not started: to compare several."""
+        return peer_class(name)(self.folder)
 
     def stop_gateway(self):
         """In order; then nothing of it may be left in its namespace, and no error in its log."""

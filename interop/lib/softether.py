@@ -83,6 +83,9 @@ class SoftEther:
         except Failure:
             os.killpg(group.pid, signal.SIGKILL)
 
+    def rss_kib(self):
+        return sum(map(int, run("ps", "-o", "rss=", "-s", self.process.pid).stdout.split()))
+
     # -- it keeps no log that could be compared --
     def position(self):
         return 0

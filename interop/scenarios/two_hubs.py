@@ -1,9 +1,11 @@
 """user@hub and hub\\user lead to their hubs, in any case of letters; the hubs are isolated from each other."""
 
+from lib.settings import WORLD
+
 
 def scenario(rig):
     rig.start_gateway()
-    both = tuple(rig.gateway.networks.values())
+    both = (*rig.gateway.networks.values(), WORLD)
     alice = rig.client("alice", user="alice@HUB1", routes=both)
     dave = rig.client("dave", user="HUB2\\dave", routes=both)
     rig.connect(alice, dave)
