@@ -1,8 +1,8 @@
 """Sends a gateway of the rig what it should never get: random, truncated and mutated datagrams on all ports.
 
-It listens on the bridge and takes what real clients send as the seeds, so that cookies, SPIs and message IDs are valid;
+It listens on the bridge's port to the gateway and takes what real clients send as the seeds, so that cookies, SPIs and message IDs are valid;
 senders are its own address, many made-up ones, and the addresses and ports of the clients themselves.
-usage, inside the namespace wan: attacker.py BRIDGE GATEWAY GO-FILE SECONDS RATE SEED
+usage, inside the namespace wan: attacker.py PORT GATEWAY GO-FILE SECONDS RATE SEED
 It only listens until GO-FILE exists; then it sends and prints what it sent as one line of JSON.
 """
 import collections
@@ -35,10 +35,10 @@ def frame(macs, source, target, protocol, body, dice):
 
 
 class Attacker:
-    def __init__(self, bridge, gateway, seed):
+    def __init__(self, port, gateway, seed):
         self.gateway, self.dice = gateway, random.Random(seed)
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        self.socket.bind((bridge, ETH_P_ALL))
+        self.socket.bind((port, ETH_P_ALL))
         self.macs = None
         self.ike, self.data = [], []  # seeds; IKE is rare and kept apart
         self.sent = collections.Counter()
@@ -47,9 +47,7 @@ class Attacker:
     def listen(self, seconds):
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and select.select([self.socket], [], [], left)[0]:
-            packet, address = self.socket.recvfrom(65536)
-            if address[2] != socket.PACKET_OUTGOING:  # not what we sent ourselves
-                self.learn(packet)
+            self.learn(self.socket.recv(65536))  # never what this socket sent itself
 
     def learn(self, packet):
         if packet[12:14] != b"\x08\x00" or socket.inet_ntoa(packet[30:34]) != self.gateway:
@@ -131,8 +129,8 @@ CHANGES = [(change.__name__, change) for change in (
     Attacker.lying_lengths, Attacker.spliced, Attacker.replayed, Attacker.new_exchange)]
 
 
-def main(bridge, gateway, go, seconds, rate, seed):
-    attacker = Attacker(bridge, gateway, int(seed))
+def main(port, gateway, go, seconds, rate, seed):
+    attacker = Attacker(port, gateway, int(seed))
     while not os.path.exists(go):
         attacker.listen(0.2)
     began, count = time.monotonic(), 0

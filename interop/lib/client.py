@@ -101,12 +101,12 @@ class Client:
 
     def pause(self):
         """Closes the lid: the kernel stops, and frames for it are lost."""
-        self.topology.link(self.where, self.tap, "down")
+        self.topology.plugged(self.where, self.tap, False)
         os.kill(self.machine.pid, signal.SIGSTOP)  # its kernel alone: it traces the other processes
 
     def resume(self):
         os.kill(self.machine.pid, signal.SIGCONT)
-        self.topology.link(self.where, self.tap, "up")
+        self.topology.plugged(self.where, self.tap, True)
 
     # -- commands --
     def start(self, script):

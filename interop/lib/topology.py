@@ -138,8 +138,9 @@ class Topology:
         ip(where, "tuntap", "add", "dev", name, "mode", "tap")
         ip(where, "link", "set", name, "master", self.bridge(where), "up")
 
-    def link(self, where, name, state):
-        ip(where, "link", "set", name, state)
+    def plugged(self, where, name, yes):
+        """Whether the bridge passes frames of this port; the device itself stays up, for a tap's reader takes its loss badly."""
+        ip(where, "link", "set", name, "type", "bridge_slave", "state", 3 if yes else 0)
 
     def remove_port(self, where, name):
         ip(where, "link", "del", name, check=False)
