@@ -1,7 +1,10 @@
 //! Sekisho: an IPsec/L2TP remote-access gateway for the VPN clients that operating systems already contain.
 #![doc = ""]
 
+pub mod crypto;
 pub mod entropy;
 pub mod packet;
+pub mod story;
 pub mod timer;
 pub mod wire;
+pub mod shell;
