@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import time
 from collections import namedtuple
 
@@ -47,7 +46,8 @@ class Client:
         self.ip, self.router = (f"203.0.113.{host}", None) if where == "wan" else (f"10.77.0.{host}", "10.77.0.1")
         self.job = folder / name
         self.tap = f"t-{where}-{host}"
-        self.machine = None
+        self.machine = None  # the User-Mode Linux process, where there is one
+        self.running = False
         self.address = None  # of ppp0
         self.jobs = 0
 
@@ -56,7 +56,7 @@ class Client:
         shutil.rmtree(self.job, ignore_errors=True)
         for part in ("in", "out", "logs", "etc"):
             (self.job / part).mkdir(parents=True)
-        self.jobs = 0
+        self.jobs, self.running = 0, True
         began = time.monotonic()
         if self.container_mode:
             container.start(self)
@@ -78,26 +78,21 @@ class Client:
             f"rig_job={self.job}", f"rig_name={self.name}", f"rig_ip={self.ip}/24", *([f"rig_gw={self.router}"] if self.router else []), namespace=self.where, output=console)
 
     def _ready(self):
+        if not self.running:
+            raise Failure(f"{self.name} was stopped")
         if self.machine and self.machine.poll() is not None:
             raise Failure(f"{self.name} did not boot, see {self.job}/console.log")
         return (self.job / "ready").exists()
 
     def kill(self):
         """Pulls the plug: the client vanishes without a word."""
+        self.running = False
         if self.container_mode:
             container.remove(self)
         elif self.machine:
             end(self.machine)
             self.machine = None
             self.topology.remove_port(self.where, self.tap)
-
-    def halt(self):
-        """Stops the machine in order (without a disconnect: that is disconnect())."""
-        if self.machine and self.machine.poll() is None:
-            (self.job / "stop").touch()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.machine.wait(3)
-        self.kill()
 
     def pause(self):
         """Closes the lid: the kernel stops, and frames for it are lost."""
@@ -122,7 +117,7 @@ class Client:
         while not status.exists():
             if time.monotonic() > until:
                 return Result(124, self.output(number))
-            if self.machine and self.machine.poll() is not None:
+            if not self.running or (self.machine and self.machine.poll() is not None):
                 return Result(125, self.output(number))
             time.sleep(0.03)
         return Result(int(status.read_text()), self.output(number))

@@ -96,14 +96,17 @@ class Rig:
 
     def connect(self, *clients):
         """Boots, where that has not been done, and connects; all at the same time. -> outcomes"""
-        self.boot(*(client for client in clients if client.machine is None and not (client.job / "ready").exists()))
+        self.boot(*(client for client in clients if not client.running))
         return self.each(clients, Client.connect)
 
     @staticmethod
     def each(clients, action):
-        """Does something with all clients at the same time."""
-        with ThreadPoolExecutor(max(1, len(clients))) as pool:
+        """Does something with all clients at the same time. The first failure ends it; nobody waits for the others."""
+        pool = ThreadPoolExecutor(max(1, len(clients)))
+        try:
             return list(pool.map(action, clients))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # -- checks --
     @staticmethod
