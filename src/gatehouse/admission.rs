@@ -100,6 +100,8 @@ impl Gatehouse {
         newcomer: Newcomer,
         answers: &mut Vec<Answer>,
     ) -> Result<(Session, Option<String>), Cause> {
+        // The same link authenticates anew: its old place goes back, and nobody is told.
+        self.leave(clock, newcomer.link);
         let mine: Vec<LinkKey> = self
             .sessions
             .iter()

@@ -43,7 +43,9 @@ impl Peer {
     pub fn handle_dh(&mut self, cx: &mut Context<'_>, tag: ike::DhTag, result: Result<DhResult, DhError>) {
         let Some(ike) = &mut self.ike else { return };
         let mut out = ike::Output::default();
-        ike.handle_dh(&mut cx.ike(), tag, result, &mut out);
+        if let Err(reason) = ike.handle_dh(&mut cx.ike(), tag, result, &mut out) {
+            tracing::debug!(peer = %self.ike_path, %reason, "key agreement of a Quick Mode not used");
+        }
         self.pump_ike(cx, out);
     }
 
@@ -78,7 +80,7 @@ impl Peer {
                 | ike::Event::Notified { .. }
                 | ike::Event::Established(_) => {
                     if let Some(attempt) = &mut self.attempt {
-                        note_ike(attempt, cx.now, &event);
+                        note_ike(attempt, &event);
                     }
                 }
             }
@@ -220,7 +222,7 @@ impl Peer {
                     self.leave(cx, session, story_of_ppp(&cause), cause.to_string());
                     self.pump_l2tp(cx, out);
                 }
-                ppp::Event::Suspended { lcp } => self.suspend(session, lcp),
+                ppp::Event::Suspended { .. } => self.suspend(session),
                 ppp::Event::Identification(text) => {
                     tracing::debug!(peer = %self.data_path, text, "LCP identification");
                 }
@@ -254,10 +256,13 @@ impl Peer {
         })));
     }
 
-    /// The worker has set a port number aside for a link.
-    pub fn port_reserved(&mut self, session: SessionKey, port: PortId) {
-        if let Some(seat) = self.seat(session) {
-            seat.state = State::Waiting(port);
+    /// The worker has set a port number aside for a link. Returns the number that the link had before, if it
+    /// negotiates anew.
+    pub fn port_reserved(&mut self, session: SessionKey) -> Option<PortId> {
+        let seat = self.seat(session)?;
+        match std::mem::replace(&mut seat.state, State::Waiting) {
+            State::Joined(member) => Some(member.port),
+            State::Stranger | State::Waiting => None,
         }
     }
 
@@ -294,7 +299,7 @@ impl Peer {
             }
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
                 if let Some(seat) = self.seat(link.session) {
-                    if matches!(seat.state, State::Waiting(_)) {
+                    if matches!(seat.state, State::Waiting) {
                         seat.state = State::Stranger;
                     }
                 }
@@ -303,13 +308,12 @@ impl Peer {
         }
     }
 
-    /// The client negotiates anew: IP stops until it is done; after LCP the user must prove themselves again.
-    fn suspend(&mut self, session: SessionKey, lcp: bool) {
+    /// The client negotiates anew: IP stops until it is done. The link keeps its place until it asks for a new one.
+    fn suspend(&mut self, session: SessionKey) {
         let Some(seat) = self.seat(session) else { return };
         if let State::Joined(member) = &mut seat.state {
             member.up = false;
         }
-        let _ = lcp;
     }
 
     /// IP flows on a link.

@@ -278,7 +278,7 @@ impl Peer {
                 cx.out.freed_ports.push(member.port);
             }
             // The gatehouse's answer brings the port back.
-            State::Waiting(_) | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
+            State::Waiting | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
         }
         if self.seats.is_empty() {
             self.silent_at = cx.now + LINKLESS;

@@ -3,13 +3,12 @@
 use crate::ike::{self, Fingerprint, NatSituation, Progress, Reason};
 use crate::l2tp::{self, Direction, PppEnd};
 use crate::ppp::{self, Phase};
-use crate::story::{Attempt, Cause, Stage};
+use crate::story::{Attempt, Cause};
 use crate::wire::avp::DisconnectCode;
 use crate::wire::ppp::Protocol;
-use std::time::Instant;
 
 /// Notes in the story what IKE reports on the way.
-pub fn note_ike(attempt: &mut Attempt, now: Instant, event: &ike::Event) {
+pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
     match event {
         ike::Event::Progress(Progress::Phase1Started { hint, suite, .. }) => {
             let detail = attempt.detail_mut();
@@ -28,7 +27,6 @@ pub fn note_ike(attempt: &mut Attempt, now: Instant, event: &ike::Event) {
         }
         _ => {}
     }
-    let _ = now;
 }
 
 /// Why IKE refused, in the story's words.

@@ -17,6 +17,8 @@ pub(super) struct HalfOpen {
     pub(super) attempt: Attempt,
     /// The initiator's cookie and the address that the first message came from.
     pub(super) first: (u64, SocketAddr),
+    /// When the exchange is given up because it was refused.
+    pub(super) give_up: Option<Instant>,
     /// The deadline that the worker has filed.
     pub(super) filed: Option<Instant>,
 }

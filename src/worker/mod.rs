@@ -231,7 +231,8 @@ impl Worker {
         }
         if self.peer(link.peer).is_none() {
             // The peer has gone while the gatehouse was busy: what it prepared is undone.
-            if matches!(answer, Answer::Joined { .. }) {
+            if let Answer::Joined { ingress, .. } = &answer {
+                self.ports.release(ingress.id());
                 effects.asks.push(Ask::Leave { link, cause: Cause::PeerLeft });
             }
         }
@@ -475,8 +476,8 @@ impl Worker {
         }
         for (link, asked) in std::mem::take(&mut self.outbox.port_wishes) {
             let port = self.ports.reserve(Holder::Link(link));
-            if let Some(peer) = self.peer(link.peer) {
-                peer.port_reserved(link.session, port);
+            if let Some(old) = self.peer(link.peer).and_then(|peer| peer.port_reserved(link.session)) {
+                self.ports.release(old);
             }
             self.outbox.asks.push(Ask::Join { link, port, asked });
         }

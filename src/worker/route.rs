@@ -10,6 +10,11 @@ use crate::story::{Attempt, Cause};
 use crate::wire::isakmp::{Cookie, ExchangeType, Header};
 use crate::wire::avp::MessageType;
 use crate::wire::l2tp::Message;
+use std::time::Duration;
+
+/// How long an exchange stays open after a refusal: long enough for a right message after a forged one, short enough
+/// that its story is told while the user still waits.
+const AFTER_REFUSAL: Duration = Duration::from_secs(8);
 
 /// The major version of IKEv2, in the header's upper four bits.
 const IKEV2: u8 = 2;
@@ -78,7 +83,7 @@ impl Worker {
             Ok(exchange) => {
                 tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
                 let cookie = number(exchange.cookies().responder);
-                self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, filed: None });
+                self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
                 self.half_open_events(clock, cookie, out);
                 Ok(())
             }
@@ -89,7 +94,7 @@ impl Worker {
                 let drop = refusal.drop();
                 let cause = cause_of_refusal(&refusal);
                 let event = ike::Event::Refused(Box::new(refusal));
-                crate::peer::note_ike(&mut attempt, clock.now, &event);
+                crate::peer::note_ike(&mut attempt, &event);
                 if !matches!(drop, Drop::Malformed(_)) {
                     self.end(clock, &attempt, cause);
                 }
@@ -153,15 +158,20 @@ impl Worker {
                     self.establish(clock, *sa, done.attempt);
                     return;
                 }
-                other => crate::peer::note_ike(&mut half_open.attempt, clock.now, &other),
+                other => {
+                    crate::peer::note_ike(&mut half_open.attempt, &other);
+                    if matches!(other, ike::Event::Refused(_)) {
+                        half_open.give_up.get_or_insert(clock.now + AFTER_REFUSAL);
+                    }
+                }
             }
         }
         if let Some(half_open) = self.half_opens.get_mut(cookie) {
-            if half_open.exchange.is_done() {
+            if half_open.exchange.is_done() || half_open.give_up.is_some_and(|at| at <= clock.now) {
                 self.half_open_failed(clock, cookie, None);
                 return;
             }
-            let wanted = half_open.exchange.poll_timeout();
+            let wanted = [half_open.exchange.poll_timeout(), half_open.give_up].into_iter().flatten().min();
             self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut half_open.filed, wanted);
         }
     }
