@@ -1,6 +1,7 @@
 //! Sekisho: an IPsec/L2TP remote-access gateway for the VPN clients that operating systems already contain.
 #![doc = ""]
 
+pub mod client;
 pub mod crypto;
 pub mod entropy;
 pub mod ike;
