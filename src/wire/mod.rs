@@ -9,6 +9,7 @@ pub mod natt;
 
 mod codec;
 mod error;
+pub mod esp;
 mod number;
 
 pub use codec::{Reader, Writer};
