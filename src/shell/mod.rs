@@ -1,7 +1,5 @@
-//! The edge of the program: the only place with sockets, clocks, threads, files and other programs.
-//!
-//! What stands here so far is the host's side: the TAP of a hub, its address and NAT rules ([`net_setup`]), the rights
-//! that all this needs ([`privileges`]), who holds a port that we want ([`ports`]), logs ([`logging`]).
+//! The edge of the program: the only place with sockets, clocks, threads, files and other programs. It moves data between
+//! the operating system and the sans-IO core, and decides nothing.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
 
 pub mod config_file;
@@ -16,6 +14,7 @@ pub mod tap;
 mod test_dir;
 #[cfg(test)]
 mod test_network;
+mod udp;
 
 use crate::config::{Config, LogFormat};
 use std::path::PathBuf;

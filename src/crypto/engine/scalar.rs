@@ -1,0 +1,126 @@
+//! One packet at a time, in safe code: the reference.
+
+use super::{GcmKey, MAX_IV, OpenCipher, OpenJob, SealCipher, SealJob};
+use crate::crypto::cbc::{DecryptKey, EncryptKey};
+use crate::crypto::hmac::HmacKey;
+use crate::crypto::suite::{ESP_HEADER_LEN, ESP_TRAILER_LEN, EspSuite};
+use crate::packet::{Drop, PacketBuf};
+use ring::aead::{Aad, Nonce};
+use subtle::ConstantTimeEq;
+
+/// The sealing failed for a reason that packets cannot have; the caller empties the buffer.
+struct Unsealed;
+
+/// Seals one packet with the IV in the front of `iv`.
+///
+/// The IV must be unpredictable for CBC and unique under the key for GCM: [`EspEngine`](super::EspEngine) sees to it.
+pub fn seal(job: &mut SealJob, iv: &[u8; MAX_IV]) {
+    let suite = job.key.suite();
+    let iv = &iv[..suite.cipher().iv_len()];
+    pad(&mut job.buf, suite, job.next_header);
+    job.buf.put_front(iv);
+    job.buf.put_front(&header(job.spi, job.seq));
+    let sealed = match &job.key.cipher {
+        SealCipher::Cbc { cipher, mac } => seal_cbc(&mut job.buf, cipher, mac, iv.len(), job.icv_len.into()),
+        SealCipher::Gcm(key) => seal_gcm(&mut job.buf, key),
+    };
+    if sealed.is_err() {
+        job.buf.clear();
+    }
+}
+
+/// Opens one packet. Lengths that cannot be are [`Drop::BadIcv`] here: whoever made the job has looked at them before.
+pub fn open(job: &mut OpenJob) {
+    let iv_len = job.key.suite().cipher().iv_len();
+    let icv_len = usize::from(job.icv_len);
+    job.result = match &job.key.cipher {
+        OpenCipher::Cbc { cipher, mac } => open_cbc(&mut job.buf, cipher, mac, iv_len, icv_len),
+        OpenCipher::Gcm(key) => open_gcm(&mut job.buf, key),
+    };
+}
+
+fn header(spi: u32, seq: u32) -> [u8; ESP_HEADER_LEN] {
+    (u64::from(spi) << 32 | u64::from(seq)).to_be_bytes()
+}
+
+/// Appends padding 1, 2, 3, .., its length and the next header (RFC 4303 section 2.4).
+fn pad(buf: &mut PacketBuf, suite: EspSuite, next_header: u8) {
+    let block = suite.cipher().block_len();
+    let unpadded = buf.len() + ESP_TRAILER_LEN;
+    let pad_len = unpadded.next_multiple_of(block) - unpadded;
+    // A block has at most 16 bytes.
+    let pad_len = pad_len as u8;
+    let trailer = buf.open_back(usize::from(pad_len) + ESP_TRAILER_LEN);
+    for (byte, value) in trailer.iter_mut().zip(1..=pad_len) {
+        *byte = value;
+    }
+    trailer[usize::from(pad_len)..].copy_from_slice(&[pad_len, next_header]);
+}
+
+fn seal_cbc(
+    buf: &mut PacketBuf,
+    cipher: &EncryptKey,
+    mac: &HmacKey,
+    iv_len: usize,
+    icv_len: usize,
+) -> Result<(), Unsealed> {
+    let (front, plain) = buf.split_at_mut(ESP_HEADER_LEN + iv_len);
+    cipher.encrypt(&front[ESP_HEADER_LEN..], plain).map_err(|_| Unsealed)?;
+    let (icv, len) = mac.icv(buf);
+    buf.put_back(&icv[..icv_len.min(len)]);
+    Ok(())
+}
+
+fn open_cbc(
+    buf: &mut PacketBuf,
+    cipher: &DecryptKey,
+    mac: &HmacKey,
+    iv_len: usize,
+    icv_len: usize,
+) -> Result<(), Drop> {
+    let authenticated = buf.len().checked_sub(icv_len).ok_or(Drop::BadIcv)?;
+    let (covered, received) = buf.split_at(authenticated);
+    let (icv, len) = mac.icv(covered);
+    let expected = icv[..len].get(..icv_len).ok_or(Drop::BadIcv)?;
+    if icv_len == 0 || !bool::from(expected.ct_eq(received)) {
+        return Err(Drop::BadIcv);
+    }
+    buf.truncate(authenticated);
+    let front = ESP_HEADER_LEN + iv_len;
+    let (iv, data) = buf.split_at_mut_checked(front).ok_or(Drop::BadIcv)?;
+    cipher.decrypt(&iv[ESP_HEADER_LEN..], data).map_err(|_| Drop::BadIcv)?;
+    buf.pull_front(front).ok_or(Drop::BadIcv)?;
+    Ok(())
+}
+
+/// Bytes before a GCM ciphertext: header and IV (RFC 4106 section 3).
+const GCM_FRONT: usize = ESP_HEADER_LEN + 8;
+const GCM_TAG: usize = 16;
+
+/// Salt, then the packet's IV (RFC 4106 section 4).
+fn nonce(key: &GcmKey, iv: &[u8]) -> Nonce {
+    let mut nonce = [0; 12];
+    nonce[..4].copy_from_slice(&key.salt);
+    nonce[4..].copy_from_slice(iv);
+    Nonce::assume_unique_for_key(nonce)
+}
+
+fn seal_gcm(buf: &mut PacketBuf, key: &GcmKey) -> Result<(), Unsealed> {
+    let (front, plain) = buf.split_at_mut(GCM_FRONT);
+    let (aad, iv) = front.split_at(ESP_HEADER_LEN);
+    let tag =
+        key.key.seal_in_place_separate_tag(nonce(key, iv), Aad::from(aad), plain).map_err(|_| Unsealed)?;
+    buf.put_back(tag.as_ref());
+    Ok(())
+}
+
+fn open_gcm(buf: &mut PacketBuf, key: &GcmKey) -> Result<(), Drop> {
+    let (front, sealed) = buf.split_at_mut_checked(GCM_FRONT).ok_or(Drop::BadIcv)?;
+    let (aad, iv) = front.split_at(ESP_HEADER_LEN);
+    let plain = key.key.open_in_place(nonce(key, iv), Aad::from(aad), sealed).map_err(|_| Drop::BadIcv)?;
+    let len = plain.len();
+    debug_assert_eq!(len + GCM_TAG + GCM_FRONT, buf.len());
+    buf.pull_front(GCM_FRONT).ok_or(Drop::BadIcv)?;
+    buf.truncate(len);
+    Ok(())
+}
