@@ -1,6 +1,9 @@
 //! The checked configuration: complete, consistent, every default filled in, every override resolved.
 
-use super::{AddressRange, AuthProtocol, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink};
+use super::{
+    AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink,
+};
+use crate::identity::same_name;
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -41,11 +44,6 @@ impl Config {
     pub fn default_hub(&self) -> Option<&Hub> {
         self.default_hub.and_then(|index| self.hubs.get(index))
     }
-}
-
-/// Whether two names of hubs or users are the same: case does not count.
-pub(super) fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
 }
 
 /// Sockets.
@@ -158,15 +156,6 @@ pub struct User {
     pub max_sessions: Option<u32>,
     /// What happens to one session more.
     pub on_limit: OnLimit,
-}
-
-/// What is known of a password.
-#[derive(Clone, Debug)]
-pub enum Credential {
-    /// The password in UTF-8.
-    Password(Secret),
-    /// 16 bytes: MD4 over the password in UTF-16.
-    NtHash(Secret),
 }
 
 /// What is negotiated inside the tunnel.
