@@ -6,11 +6,6 @@
 //! one PPP link; a **port** is a link's (or an uplink's) place on a **hub**. **Inbound** is from the peer, **outbound**
 //! is to the peer, everywhere.
 
-pub mod client;
-pub mod crypto;
-pub mod entropy;
-pub mod ike;
-pub mod esp;
 pub mod packet;
 pub mod timer;
 pub mod entropy;

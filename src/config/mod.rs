@@ -28,13 +28,11 @@ mod documentation_tests;
 #[cfg(test)]
 mod tests;
 
-pub use finding::{Finding, Position, Report, Severity};
-pub use load::{FileFacts, Loaded, load};
-pub use model::{
-    Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, Sessions, User,
-};
-pub use network::{AddressRange, Network};
-pub use schema::{AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink};
 pub use crate::crypto::Secret;
 pub use crate::identity::account::Credential;
+pub use finding::{Finding, Position, Report, Severity};
+pub use load::{FileFacts, Loaded, load};
+pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, Sessions, User};
+pub use network::{AddressRange, Network};
+pub use schema::{AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink};
 pub use units::{Date, Span};

@@ -1,6 +1,9 @@
 //! The checked configuration: complete, consistent, every default filled in, every override resolved.
 
-use super::{AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink};
+use super::{
+    AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink,
+};
+use crate::identity::same_name;
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -41,11 +44,6 @@ impl Config {
     pub fn default_hub(&self) -> Option<&Hub> {
         self.default_hub.and_then(|index| self.hubs.get(index))
     }
-}
-
-/// Whether two names of hubs or users are the same: case does not count.
-pub(super) fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
 }
 
 /// Sockets.

@@ -144,6 +144,13 @@ impl Walk {
         }
     }
 
+    /// A node without anything inside: a key, or a whole value.
+    fn leaf(&mut self, position: Position, scalar: Option<&str>) {
+        if !self.begin(position, scalar) {
+            self.end();
+        }
+    }
+
     /// A value has ended.
     fn end(&mut self) {
         match self.open.last_mut() {
@@ -165,16 +172,8 @@ impl<'input> SpannedEventReceiver<'input> for Walk {
     fn on_event(&mut self, event: Event<'input>, span: Span) {
         let position = Position { line: span.start.line(), column: span.start.col() + 1 };
         match event {
-            Event::Scalar(text, ..) => {
-                if !self.begin(position, Some(&text)) {
-                    self.end();
-                }
-            }
-            Event::Alias(_) => {
-                if !self.begin(position, None) {
-                    self.end();
-                }
-            }
+            Event::Scalar(text, ..) => self.leaf(position, Some(&text)),
+            Event::Alias(_) => self.leaf(position, None),
             Event::MappingStart(..) => {
                 self.begin(position, None);
                 self.open.push(Container::BeforeKey);

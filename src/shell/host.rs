@@ -108,16 +108,16 @@ fn pick_free(used: &[UsedNetwork]) -> Network {
 /// The name servers that this host asks and that a client behind it can ask as well: no loopback ones. On a host with
 /// `systemd-resolved`, those behind it.
 #[must_use]
-pub fn name_servers() -> Vec<Ipv4Addr> {
+pub fn name_servers() -> Vec<IpAddr> {
     let files = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
     let servers = |file| parse_resolv_conf(&fs::read_to_string(file).unwrap_or_default());
     files.into_iter().map(servers).find(|servers| !servers.is_empty()).unwrap_or_default()
 }
 
-fn parse_resolv_conf(text: &str) -> Vec<Ipv4Addr> {
+fn parse_resolv_conf(text: &str) -> Vec<IpAddr> {
     let server =
         |line: &str| line.trim().strip_prefix("nameserver")?.split_ascii_whitespace().next()?.parse().ok();
-    let reachable = |address: &Ipv4Addr| !address.is_loopback() && !address.is_unspecified();
+    let reachable = |address: &IpAddr| !address.is_loopback() && !address.is_unspecified();
     text.lines().filter_map(server).filter(reachable).take(4).collect()
 }
 
@@ -163,7 +163,8 @@ mod tests {
     fn loopback_name_servers_are_of_no_use_to_clients() {
         let text = "# comment\nnameserver 127.0.0.53\nnameserver 192.0.2.53 # office\n nameserver 2001:db8::1\n\
                     search example\nnameserver\nnameserver 198.51.100.53\n";
-        assert_eq!(parse_resolv_conf(text), [Ipv4Addr::new(192, 0, 2, 53), Ipv4Addr::new(198, 51, 100, 53)]);
+        let servers: Vec<String> = parse_resolv_conf(text).iter().map(IpAddr::to_string).collect();
+        assert_eq!(servers, ["192.0.2.53", "2001:db8::1", "198.51.100.53"]);
     }
 
     #[test]

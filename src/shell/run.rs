@@ -4,7 +4,7 @@ use super::gate_thread::GateThread;
 use super::inbox::Inbox;
 use super::net_setup::HostSetup;
 use super::worker_thread::{WAKER, WorkerThread, clock};
-use super::{dh_pool, host, sockets, state_file, uplinks};
+use super::{dh_pool, sockets, state_file, uplinks};
 use crate::config::{Config, LogFormat};
 use crate::entropy::Entropy;
 use crate::gatehouse::Gatehouse;
@@ -49,7 +49,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
     }
     let mut entropy = Entropy::from_system()?;
     let began = clock();
-    let mut gatehouse = Gatehouse::new(began, config.clone(), host::name_servers(), &mut entropy);
+    let mut gatehouse = Gatehouse::new(began, config.clone(), uplinks::host_name_servers(), &mut entropy);
     state_file::load(&state_dir, &mut gatehouse, began);
 
     // The sockets come first: without them there is nothing to set up.

@@ -21,7 +21,7 @@ pub(super) fn tun_attach(file: BorrowedFd<'_>, name: &str, flags: libc::c_int) -
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from.cast_signed();
     }
-    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).unwrap_or_else(|_| flags as libc::c_short);
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
     // SAFETY: the kernel reads and writes one `ifreq`, which lives until the call ends.
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) }.into())
 }

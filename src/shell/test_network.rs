@@ -5,9 +5,11 @@ use std::{fs::File, os::fd::AsFd, process::Command};
 
 /// Runs `test` on a thread of its own in a new, empty network namespace, which is gone at the end.
 pub(crate) fn isolated(test: impl FnOnce() + Send) {
-    on_thread(|| match syscall::unshare_network() {
-        Ok(()) => test(),
-        Err(error) => skipped(&error.to_string()),
+    let missing = ["ip", "nft"].into_iter().find(|tool| Command::new(tool).arg("-V").output().is_err());
+    on_thread(|| match (missing, syscall::unshare_network()) {
+        (None, Ok(())) => test(),
+        (None, Err(error)) => skipped(&format!("no network namespace: {error}; run it as root")),
+        (Some(tool), _) => skipped(&format!("the program {tool} is missing")),
     });
 }
 
@@ -64,5 +66,5 @@ fn on_thread<T: Send>(task: impl FnOnce() -> T + Send) -> T {
 
 #[expect(clippy::print_stderr, reason = "a test that did not run must be seen")]
 fn skipped(why: &str) {
-    eprintln!("SKIPPED: no network namespace for this test ({why}); run it as root");
+    eprintln!("SKIPPED: this test did not run: {why}");
 }

@@ -11,10 +11,20 @@ use crate::packet::WorkerId;
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 /// MTU of a TAP: a link takes what its MRU allows, and TCP is told so (MSS), so the host may use Ethernet's own.
 const MTU: u16 = 1500;
+
+/// The host's own name servers as far as a client behind our NAT can ask them.
+pub(super) fn host_name_servers() -> Vec<Ipv4Addr> {
+    let v4 = |server| match server {
+        IpAddr::V4(server) if !server.is_loopback() => Some(server),
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    };
+    host::name_servers().into_iter().filter_map(v4).collect()
+}
 
 /// Opens the uplinks of all hubs and gives each to a worker, the hubs in turn.
 pub(super) async fn open_all(
@@ -25,7 +35,7 @@ pub(super) async fn open_all(
 ) -> anyhow::Result<BTreeMap<WorkerId, Vec<Uplink>>> {
     let mut uplinks: BTreeMap<WorkerId, Vec<Uplink>> = BTreeMap::new();
     let mut nat = Vec::new();
-    let local_resolver = host::name_servers().first().copied();
+    let local_resolver = host_name_servers().first().copied();
     for (hub, n) in config.hubs.iter().zip(0_u32..) {
         if hub.uplink == Kind::None {
             continue;

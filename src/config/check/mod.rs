@@ -10,11 +10,12 @@ mod users;
 use super::{
     Config, FileFacts, Finding, Severity,
     edit_distance::nearest,
-    model::{self, same_name},
+    model,
     position::{Path, Positions},
     schema,
     tree::Skipped,
 };
+use crate::identity::same_name;
 use std::{collections::BTreeSet, time::Duration};
 
 /// Checks `file`, adds what it finds to `findings`, and gives the configuration when there was no error.

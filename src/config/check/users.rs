@@ -1,7 +1,10 @@
 //! Rules of the users: names, passwords, addresses.
 
 use super::{Check, DAY, Path, SHORTEST_SILENCE, model, same_name, schema};
-use crate::config::{AuthProtocol, Credential};
+use crate::{
+    config::{AuthProtocol, Credential},
+    identity,
+};
 
 /// A password that short is found over the network, even against a gateway that slows guessing down.
 const SHORT_PASSWORD: usize = 8;
@@ -40,22 +43,22 @@ impl Check<'_> {
         users
     }
 
-    /// A name must be one that the rules of `identity` read as this user.
+    /// A name must be one that [`identity::parse`] reads as this user, when it is typed without a hub.
     fn user_name(&mut self, path: &Path, name: &str, file: &schema::File) {
-        let is_hub = |text: &str| file.hubs.keys().any(|hub| same_name(hub, text));
-        let before_backslash = name.split_once('\\').map(|(hub, _)| hub).filter(|hub| is_hub(hub));
-        let after_at = name.rsplit_once('@').map(|(_, hub)| hub).filter(|hub| is_hub(hub));
+        let hubs: Vec<&str> = file.hubs.keys().map(String::as_str).collect();
+        let read = identity::parse(name.as_bytes(), hubs.as_slice(), None);
         if name.trim().is_empty() {
             self.error(path, "the name of this user is empty".to_owned(), None);
         } else if name.trim() != name {
             let hint = Some("white space around a name is dropped when somebody logs in");
             self.error(path, "the name of this user begins or ends with white space".to_owned(), hint);
-        } else if let Some(hub) = before_backslash.or(after_at) {
-            let message = format!("nobody can log in as `{name}`: it is read as a user of hub {hub}");
+        } else if let Some(hub) = read.hub {
+            let message =
+                format!("`{name}` is read as user `{}` of hub {hub}, when somebody logs in", read.user);
             self.error(path, message, Some("write the user under that hub, without the hub's name"));
-        } else if name.ends_with('@') {
+        } else if read.user != name {
             let hint = Some("a closing `@` means `no hub` and is not part of the name");
-            self.error(path, format!("nobody can log in as `{name}`"), hint);
+            self.error(path, format!("`{name}` is read as `{}`, when somebody logs in", read.user), hint);
         }
     }
 

@@ -12,7 +12,6 @@ mod sysctl;
 use super::{host, tap::Tap};
 use crate::config::Network;
 use journal::Journal;
-use nftables::helper::NftablesError;
 use std::{io, net::Ipv4Addr, path::Path};
 
 /// The host's side of all hubs of one gateway.
@@ -194,21 +193,6 @@ impl HostSetup {
                 used,
                 free: host::free_network(),
             }),
-        }
-    }
-}
-
-impl From<NftablesError> for SetupError {
-    fn from(error: NftablesError) -> Self {
-        match error {
-            NftablesError::NftExecution { inner, .. } if inner.kind() == io::ErrorKind::NotFound => {
-                Self::NoNft
-            }
-            NftablesError::NftFailed { stderr, stdout, .. } => {
-                let said = if stderr.trim().is_empty() { stdout } else { stderr };
-                Self::Rules(said.lines().next().unwrap_or("it did not say why").trim().to_owned())
-            }
-            other => Self::Rules(other.to_string()),
         }
     }
 }

@@ -10,12 +10,15 @@ use nftables::{
     expr::{
         CT, Expression, Meta, MetaKey, NamedExpression, Payload, PayloadField, Prefix, RT, RTKey, TcpOption,
     },
-    helper,
     schema::{Chain, NfListObject, NfObject, Nftables, Rule, Table},
     stmt::{self, Mangle, Match, NAT, NATFamily, Operator, Statement},
     types::{NfChainPolicy, NfChainType, NfFamily, NfHook},
 };
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+    process::{Child, Command, Stdio},
+};
 
 const FORWARD: &str = "forward";
 const PREROUTING: &str = "prerouting";
@@ -123,23 +126,50 @@ pub(super) fn table(name: &str, hubs: &[NatHub], opened: &[String]) -> Nftables<
 
 /// Hands the table to the kernel.
 pub(super) fn apply(table: &Nftables<'_>) -> Result<(), SetupError> {
-    helper::apply_ruleset(table).map_err(SetupError::from)
+    let text = serde_json::to_vec(table).map_err(|error| SetupError::Rules(error.to_string()))?;
+    nft(&["-j", "-f", "-"], &text).map(|_| ())
 }
 
 /// Removes the table; returns whether it was there.
 pub(super) fn remove(name: &str) -> bool {
     let mut batch = Batch::new();
     batch.delete(table_object(name));
-    helper::apply_ruleset(&batch.to_nftables()).is_ok()
+    apply(&batch.to_nftables()).is_ok()
+}
+
+/// Runs `nft` and returns what it prints. The `nftables` crate's own runner lets error messages pass by; ours keeps them.
+fn nft(arguments: &[&str], input: &[u8]) -> Result<String, SetupError> {
+    // A user's PATH (rights by `setcap`) often lacks the directories of system programs.
+    let places = ["nft", "/usr/sbin/nft", "/sbin/nft"];
+    let start = |program| {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    };
+    let absent = |started: &io::Result<Child>| {
+        started.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let started = places.into_iter().map(start).find(|started| !absent(started)).ok_or(SetupError::NoNft)?;
+    let broken = |error: io::Error| SetupError::Rules(error.to_string());
+    let mut child = started.map_err(broken)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // When it stops reading early, its message says why.
+        let _ = stdin.write_all(input);
+    }
+    let output = child.wait_with_output().map_err(broken)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(SetupError::Rules(if said.is_empty() { output.status.to_string() } else { said }))
 }
 
 /// Chains of others that forward nothing unless they are told to: what ours accepts ends there (Docker and firewalls make
 /// such). One line for each, with the remedy.
 pub(super) fn in_the_way(ours: &str, hubs: &[NatHub]) -> Vec<String> {
-    let Ok(rules) = helper::get_current_ruleset_with_args(helper::DEFAULT_NFT, ["list", "chains"]) else {
-        return Vec::new();
-    };
-    rules.objects.iter().filter_map(|object| closed_chain(object, ours, hubs)).collect()
+    let chains = nft(&["-j", "list", "chains"], &[]).ok();
+    let chains = chains.and_then(|json| serde_json::from_str::<Nftables<'_>>(&json).ok());
+    let objects = chains.iter().flat_map(|chains| chains.objects.iter());
+    objects.filter_map(|object| closed_chain(object, ours, hubs)).collect()
 }
 
 fn closed_chain(object: &NfObject<'_>, ours: &str, hubs: &[NatHub]) -> Option<String> {

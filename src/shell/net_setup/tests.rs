@@ -245,7 +245,10 @@ fn a_network_in_use_is_refused_with_a_free_one() {
         let tap = Tap::create("sk-hub1").unwrap();
         let (mut setup, _) = HostSetup::open(state.path()).unwrap();
         let error = block_on(setup.nat(&[hub(&tap)])).unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r"
+        the network 10.60.0.0/24 of hub HUB1 is in use on this host: up0 has 10.60.0.64/26
+            hint: give the hub another network, such as 10.61.0.0/24
+        ");
         assert_eq!(output("nft list tables"), "");
     });
 }
@@ -265,7 +268,9 @@ fn a_chain_that_drops_forwarded_packets_is_named() {
             setup.link_up(&tap, GATEWAY_MAC, 1400).await.unwrap();
             setup.nat(&[hub(&tap)]).await.unwrap()
         });
-        insta::assert_snapshot!(warnings.join("\n"), @"");
+        insta::assert_snapshot!(warnings.join("\n"), @r"
+        the packet filter's chain FORWARD of table filter drops what it is not told to forward, clients' traffic too; unless a rule there allows it: iptables -I FORWARD -i sk-hub1 -j ACCEPT; iptables -I FORWARD -o sk-hub1 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+        ");
     });
 }
 
@@ -282,14 +287,54 @@ fn the_table_reads_well() {
             hub("GUESTS", "sk-guests", "10.61.0.0/24", None),
         ];
         rules::apply(&rules::table("sekisho_test", &hubs, &["eth0".to_owned()])).unwrap();
-        insta::assert_snapshot!(output("nft -s list ruleset"), @"");
+        insta::assert_snapshot!(output("nft -s list ruleset"), @r#"
+        table inet sekisho_test {
+        	chain forward {
+        		type filter hook forward priority filter; policy accept;
+        		iifname "eth0" oifname != { "sk-hub1", "sk-guests" } ct status dnat accept comment "port forwardings of others"
+        		iifname "eth0" oifname != { "sk-hub1", "sk-guests" } ct state new drop comment "without Sekisho, these interfaces forward nothing"
+        		iifname "sk-hub1" oifname "sk-guests" drop comment "hubs are apart"
+        		iifname "sk-hub1" ip saddr != 10.60.0.0/24 drop comment "addresses of the hub only"
+        		iifname "sk-guests" oifname "sk-hub1" drop comment "hubs are apart"
+        		iifname "sk-guests" ip saddr != 10.61.0.0/24 drop comment "addresses of the hub only"
+        		iifname { "sk-hub1", "sk-guests" } meta nfproto ipv6 drop comment "no IPv6 through this uplink"
+        		iifname { "sk-hub1", "sk-guests" } tcp flags syn tcp option maxseg size set rt mtu comment "TCP segments that fit the way"
+        		oifname { "sk-hub1", "sk-guests" } tcp flags syn tcp option maxseg size set rt mtu comment "TCP segments that fit the way"
+        		iifname { "sk-hub1", "sk-guests" } accept comment "clients reach the world"
+        		oifname { "sk-hub1", "sk-guests" } ct state established,related accept comment "and its answers them"
+        		oifname { "sk-hub1", "sk-guests" } drop comment "nothing unasked"
+        	}
+
+        	chain prerouting {
+        		type nat hook prerouting priority dstnat; policy accept;
+        		iifname "sk-hub1" ip daddr 10.60.0.1 udp dport 53 dnat ip to 192.0.2.9 comment "DNS of hub HUB1"
+        		iifname "sk-hub1" ip daddr 10.60.0.1 tcp dport 53 dnat ip to 192.0.2.9 comment "DNS of hub HUB1"
+        	}
+
+        	chain postrouting {
+        		type nat hook postrouting priority srcnat; policy accept;
+        		ip saddr 10.60.0.0/24 oifname != "sk-hub1" masquerade comment "hub HUB1"
+        		ip saddr 10.61.0.0/24 oifname != "sk-guests" masquerade comment "hub GUESTS"
+        	}
+        }
+        "#);
         assert!(rules::remove("sekisho_test") && !rules::remove("sekisho_test"));
     });
 }
 
 #[test]
-fn a_missing_nft_is_named_with_its_package() {
-    let missing = NftablesError::NftExecution { program: "nft".into(), inner: ErrorKind::NotFound.into() };
-    let error = SetupError::from(missing).to_string();
-    assert!(error.contains("nft is missing") && error.contains("apt install nftables"), "{error}");
+fn what_nft_says_is_passed_on() {
+    isolated(|| {
+        let hub = NatHub {
+            hub: "H".to_owned(),
+            tap: "a name that is far too long".to_owned(),
+            index: 1,
+            network: Network::containing(GATEWAY, 24),
+            gateway: GATEWAY,
+            name_server: None,
+        };
+        let error = rules::apply(&rules::table("sekisho_test", &[hub], &[])).unwrap_err().to_string();
+        assert!(error.contains("nft refused the NAT rules: ") && error.contains("rror: "), "{error}");
+        assert_eq!(output("nft list tables"), "", "nothing is half there");
+    });
 }
