@@ -38,8 +38,8 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(place: Place) -> Self {
-        let Place { port, view, mac, grant, prefix } = place;
+    pub(super) fn new(port: PortId, place: Place) -> Self {
+        let Place { view, mac, grant, prefix } = place;
         Self {
             port,
             view,
