@@ -77,7 +77,8 @@ class Attacker:
         kind, change = dice.choice(CHANGES)
         payload = change(self, seed)[:1400]
         dport = seed.dport if dice.random() < 0.8 else dice.choice((*PORTS, dice.randrange(1, 65536)))
-        source, sport = dice.choice(((seed.source, seed.sport), (f"203.0.113.{dice.randrange(64, 96)}", dice.choice((seed.sport, dice.randrange(1, 65536))))))
+        stranger = f"203.0.113.{dice.randrange(64, 96)}", dice.choice((seed.sport, dice.randrange(1, 65536)))
+        source, sport = dice.choice(((seed.source, seed.sport), stranger))
         protocol = seed.protocol if dice.random() < 0.9 else dice.choice((UDP, ESP))
         body = payload if protocol == ESP else struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload
         self.socket.send(frame(self.macs, source, self.gateway, protocol, body, dice))
@@ -140,7 +141,7 @@ def main(port, gateway, go, seconds, rate, seed):
             attacker.strike()
         count = due
         attacker.listen(0.01)
-    print(json.dumps({"sent": sum(attacker.sent.values()), "seeds": len(attacker.ike) + len(attacker.data), **attacker.sent}), flush=True)
+    print(json.dumps({"sent": attacker.sent.total(), "seeds": len(attacker.ike) + len(attacker.data), **attacker.sent}))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ from .settings import BINARY, PASSWORDS, PATIENCE, PSK
 from .shell import Failure, end, run, spawn, step, wait_for
 
 
+TOLD = ("cause", "stage", "client", "user", "hub", "peer")
+
+
 def default_config():
     """Two hubs; every user's password is in settings.PASSWORDS."""
     def hub(network, users):
@@ -122,9 +125,9 @@ class Sekisho:
         try:
             record = wait_for(matching, timeout, "", every=0.2)[-1]
         except Failure:
-            told = [{key: record.get(key) for key in ("cause", "stage", "client", "user", "hub", "peer")} for record in ended]
+            told = [{key: record.get(key) for key in TOLD} for record in ended]
             raise Failure(f"the gateway's log has no ended attempt with {expected}; it has {told}") from None
-        step("gateway: attempt ended: " + ", ".join(f"{key}={record.get(key)}" for key in ("cause", "stage", "client", "user", "hub", "peer")))
+        step("gateway: attempt ended: " + ", ".join(f"{key}={record.get(key)}" for key in TOLD))
         return record
 
     def check_log(self):

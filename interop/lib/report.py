@@ -7,6 +7,7 @@ from . import roots
 from .settings import INTEROP, REPOSITORY
 from .shell import run
 
+USUAL = ["strongSwan (ipsec.conf) + xl2tpd"]
 CLIENTS = {  # label -> packages whose versions are shown
     "strongSwan (ipsec.conf) + xl2tpd": ("strongswan-charon", "xl2tpd", "ppp"),
     "strongSwan (swanctl) + xl2tpd": ("strongswan-charon", "xl2tpd", "ppp"),

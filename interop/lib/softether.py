@@ -50,7 +50,7 @@ class SoftEther:
         commands += ["SecureNatHostSet /MAC:none /IP:192.168.31.1 /MASK:255.255.255.0",
                      "DhcpSet /START:192.168.31.10 /END:192.168.31.200 /MASK:255.255.255.0 /EXPIRE:7200 /GW:192.168.31.1 "
                      "/DNS:192.168.31.1 /DNS2:none /DOMAIN:none /LOG:yes /PUSHROUTE:none",
-                     f"IPsecEnable /L2TP:yes /L2TPRAW:yes /ETHERIP:no /PSK:{PSK} /DEFAULTHUB:HUB1"]
+                     f"IPsecEnable /L2TP:yes /L2TPRAW:yes /ETHERIP:no /PSK:{PSK} /DEFAULTHUB:HUB1", "Flush"]
         (self.folder / "commands").write_text("\n".join(commands) + "\n")
         run("vpncmd", "localhost:5555", "/SERVER", "/PASSWORD:", f"/IN:{self.folder}/commands", namespace="srv")
         self.configured = True

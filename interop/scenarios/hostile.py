@@ -11,7 +11,8 @@ def scenario(rig, seconds=300, rate=1000, seed=1):
     from lib.shell import spawn
     rig.start_gateway()
     go, report = rig.folder / "go", rig.folder / "attacker.json"
-    attacker = spawn("python3", INTEROP / "lib/attacker.py", "to-srv", GATEWAY, go, seconds, rate, seed, namespace="wan", output=open(report, "wb"))
+    attacker = spawn("python3", INTEROP / "lib/attacker.py", "to-srv", GATEWAY, go, seconds, rate, seed,
+                     namespace="wan", output=open(report, "wb"))
     clients = [rig.client("alice"), rig.client("bob", where="wan", user="bob")]
     rig.connect(*clients)  # the attacker learns from their handshakes
     rig.traffic(*clients, megabytes=1)

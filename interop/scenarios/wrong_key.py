@@ -1,6 +1,8 @@
 """A wrong pre-shared key: the client is told, the log names the cause, and the right key works at once."""
 import re
 
+from lib.settings import GATEWAY, PSK
+
 
 def scenario(rig):
     rig.start_gateway()
@@ -9,12 +11,13 @@ def scenario(rig):
     with rig.capture("gateway") as capture:
         outcome = client.try_connect()
     rig.check(outcome.status in (10, 11), "refused in IKE")
-    told = sum(packet.source == "203.0.113.1" and packet.dport != 500 and notify_in_clear(packet.payload) for packet in capture.packets())
+    told = sum(packet.source == GATEWAY and packet.dport != 500 and notify_in_clear(packet.payload)
+               for packet in capture.packets())
     rig.check(told == 1, f"the gateway sent {told} clear-text notify")
     notify = re.findall(r".*(?:notify|NOTIFY|N\(|payload malformed|INFORMATIONAL).*", client.log("charon.log"))
     rig.check(notify, f"the client's log shows it: {notify[-1].strip() if notify else ''}")
     rig.gateway.attempt(cause="wrong_psk", peer="203.0.113.11")
-    client.connect(psk=rig.client().options.psk)
+    client.connect(psk=PSK)
     rig.traffic(client, megabytes=2)
     client.disconnect()
     rig.stop_gateway()
