@@ -2,9 +2,9 @@
 //! leases, ports and stories; a worker keeps peers. Between them go these messages, never shared state.
 
 use super::{LinkKey, Meter};
-use crate::hub::{Mac, PortId, View};
+use crate::hub::{HubId, Ingress, Mac, Notice, PortId, View};
 use crate::identity::account::Proof;
-use crate::packet::Path;
+use crate::packet::{PacketBuf, Path};
 use crate::ppp::{AddressGrant, AuthVerdict};
 use crate::story::{Cause, Record};
 use std::net::Ipv4Addr;
@@ -31,12 +31,21 @@ pub enum Ask {
         /// Why.
         cause: Cause,
     },
-    /// A station was seen behind a port that may have many.
-    Learn {
-        /// The port.
-        port: PortId,
-        /// The station.
-        mac: Mac,
+    /// A hub's owner has to hear of a station.
+    Notice {
+        /// The hub.
+        hub: HubId,
+        /// What was noticed.
+        notice: Notice,
+    },
+    /// A frame for the hub's own services (DHCP).
+    Service {
+        /// The hub.
+        hub: HubId,
+        /// The port that it came from.
+        from: PortId,
+        /// The frame.
+        frame: PacketBuf,
     },
     /// An attempt ended.
     Ended(Box<Record>),
@@ -83,7 +92,9 @@ pub enum Answer {
     Joined {
         /// The link.
         link: LinkKey,
-        /// Its port and all that it needs there.
+        /// The port, for the worker.
+        ingress: Ingress,
+        /// What the link needs there.
         place: Box<Place>,
     },
     /// There is no place: the link must close.
@@ -118,8 +129,6 @@ pub struct Reading {
 /// A link's place on its hub.
 #[derive(Debug)]
 pub struct Place {
-    /// The port.
-    pub port: PortId,
     /// The hub as the data path sees it.
     pub view: Arc<View>,
     /// The link's own MAC.

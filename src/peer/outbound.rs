@@ -21,7 +21,7 @@ impl Peer {
         let view = &member.view;
         let frames = &mut cx.out.frames;
         let inner = member.vnic.recv_frame(cx.now, view, frame, &mut |buf| {
-            frames.push(Frame { from: port, view: view.clone(), buf });
+            frames.push(Frame { from: port, buf });
         })?;
         let Some(mut buf) = inner else { return Ok(()) };
         if !member.up {

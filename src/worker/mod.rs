@@ -9,21 +9,23 @@ mod deadlines;
 mod drops;
 mod half_open;
 mod ports;
+mod refusals;
 mod route;
 
 pub use drops::Drops;
 
-use crate::config::policy::Policy;
 use crate::crypto::dh::{DhError, DhJob, DhResult};
 use crate::crypto::engine::{EspEngine, OpenJob};
 use crate::entropy::Entropy;
-use crate::hub::{Forward, PortId, View};
+use crate::hub::{Forward, HubId, Ingress, Look, Notices, PortId, Scope, View};
 use crate::packet::{Datagram, Drop, Encap, PacketBuf, Path, Transmit, WorkerId};
-use crate::peer::{Answer, Ask, Context, DhTag, Frame, LinkKey, Outbox, Peer, PeerKey, Sealing, SpiChange};
+use crate::peer::{Answer, Ask, Context, DhTag, Frame, LinkKey, Outbox, Peer, PeerKey, Sealing, Settings, SpiChange};
 use crate::story::Cause;
+use crate::wire::esp;
 use crate::wire::natt;
 use deadlines::Deadlines;
 use half_open::HalfOpens;
+use refusals::Refusals;
 use ports::{Holder, Ports};
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -47,12 +49,32 @@ pub struct Effects {
 
 /// A frame that leaves this worker.
 pub struct FarFrame {
-    /// The port it goes to.
-    pub to: PortId,
-    /// The port it came from.
-    pub from: PortId,
+    /// Its hub.
+    pub hub: HubId,
+    /// Whither.
+    pub to: Target,
     /// The frame.
     pub buf: PacketBuf,
+}
+
+/// Whither a frame goes that leaves its worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// To one port: of another worker, or a trunk of this one.
+    Port(PortId),
+    /// To every port of that worker in the scope of a flood that began at a port.
+    Flood(WorkerId, Scope, PortId),
+}
+
+impl Target {
+    /// The worker that delivers it.
+    #[must_use]
+    pub fn worker(self) -> WorkerId {
+        match self {
+            Self::Port(port) => port.worker(),
+            Self::Flood(worker, ..) => worker,
+        }
+    }
 }
 
 /// The time, three ways: monotonic for timers, wall clock for people and end dates.
@@ -74,7 +96,7 @@ enum TimerKey {
 pub struct Worker {
     id: WorkerId,
     began: Instant,
-    policy: Arc<Policy>,
+    settings: Arc<Settings>,
     entropy: Entropy,
     engine: EspEngine,
     peers: Slab<Peer>,
@@ -90,23 +112,25 @@ pub struct Worker {
     half_opens: HalfOpens,
     ports: Ports,
     deadlines: Deadlines<TimerKey>,
+    notices: Notices,
     outbox: Outbox,
     touched: Vec<PeerKey>,
     opening: Vec<OpenJob>,
     opening_from: Vec<(PeerKey, Path)>,
     drops: Drops,
+    refusals: Refusals,
     stopping: bool,
 }
 
 impl Worker {
     /// A worker without peers.
     #[must_use]
-    pub fn new(id: WorkerId, clock: Clock, policy: Arc<Policy>, mut entropy: Entropy) -> Self {
+    pub fn new(id: WorkerId, clock: Clock, settings: Arc<Settings>, mut entropy: Entropy) -> Self {
         let engine = EspEngine::new(entropy.fork());
         Self {
             id,
             began: clock.now,
-            policy,
+            settings,
             entropy,
             engine,
             peers: Slab::new(),
@@ -118,11 +142,13 @@ impl Worker {
             half_opens: HalfOpens::default(),
             ports: Ports::new(id),
             deadlines: Deadlines::default(),
+            notices: Notices::default(),
             outbox: Outbox::default(),
             touched: Vec::new(),
             opening: Vec::new(),
             opening_from: Vec::new(),
             drops: Drops::default(),
+            refusals: Refusals::default(),
             stopping: false,
         }
     }
@@ -145,14 +171,19 @@ impl Worker {
         self.deadlines.next()
     }
 
-    /// Gives an uplink a port of this worker. Frames for it come out as [`FarFrame`]s.
-    pub fn add_uplink(&mut self, view: Arc<View>) -> PortId {
-        self.ports.reserve(Holder::Uplink(view))
+    /// Sets a port number aside for an uplink, a bridge or a monitor of this worker.
+    pub fn reserve_trunk(&mut self) -> PortId {
+        self.ports.reserve(Holder::Trunk)
     }
 
-    /// Follows a reload: new connections are judged by the new policy.
-    pub fn set_policy(&mut self, policy: Arc<Policy>) {
-        self.policy = policy;
+    /// Opens a port whose number was set aside. Frames for it come out as [`FarFrame`]s.
+    pub fn open_trunk(&mut self, ingress: Ingress, view: Arc<View>) {
+        self.ports.open(ingress, view);
+    }
+
+    /// Follows a reload: new connections are judged by the new settings.
+    pub fn set_settings(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
     }
 
     /// Handles a batch of datagrams. `datagrams` is drained.
@@ -168,9 +199,19 @@ impl Worker {
 
     /// Handles frames that uplinks or other workers send to ports of this worker, or into the hub of an uplink here.
     pub fn handle_frames(&mut self, clock: Clock, frames: &mut Vec<FarFrame>, effects: &mut Effects) {
-        for FarFrame { to, from, buf } in frames.drain(..) {
-            if let Err(drop) = self.deliver_frame(clock, to, from, buf, effects) {
-                self.count(drop);
+        for FarFrame { hub, to, buf } in frames.drain(..) {
+            match to {
+                Target::Port(to) => {
+                    if let Err(drop) = self.deliver_frame(clock, hub, to, buf, effects) {
+                        self.count(drop);
+                    }
+                }
+                Target::Flood(_, scope, from) => {
+                    // Any port of the hub here shows the hub's tables.
+                    if let Some(view) = self.ports.view(hub) {
+                        self.flood(clock, &view.look(clock.now), hub, scope, from, &buf, effects);
+                    }
+                }
             }
         }
         self.finish(clock, effects);
@@ -178,13 +219,7 @@ impl Worker {
 
     /// Handles frames that an uplink of this worker reads from the host.
     pub fn handle_uplink(&mut self, clock: Clock, from: PortId, frames: &mut Vec<PacketBuf>, effects: &mut Effects) {
-        let Some(view) = self.ports.uplink(from) else {
-            frames.clear();
-            return;
-        };
-        for buf in frames.drain(..) {
-            self.outbox.frames.push(Frame { from, view: view.clone(), buf });
-        }
+        self.outbox.frames.extend(frames.drain(..).map(|buf| Frame { from, buf }));
         self.finish(clock, effects);
     }
 
@@ -196,7 +231,8 @@ impl Worker {
         }
         if self.peer(link.peer).is_none() {
             // The peer has gone while the gatehouse was busy: what it prepared is undone.
-            if matches!(answer, Answer::Joined { .. }) {
+            if let Answer::Joined { ingress, .. } = &answer {
+                self.ports.release(ingress.id());
                 effects.asks.push(Ask::Leave { link, cause: Cause::PeerLeft });
             }
         }
@@ -258,8 +294,10 @@ impl Worker {
             now: clock.now,
             unix: clock.unix,
             millis: millis(self.began, clock.now),
-            policy: &self.policy,
+            settings: &self.settings,
             entropy: &mut self.entropy,
+            spi_taken: &|spi| self.by_spi.contains_key(&spi),
+            worker: self.id,
             out: &mut self.outbox,
         };
         let before = (peer.ike_path(), peer.data_path());
@@ -276,6 +314,9 @@ impl Worker {
                 };
             }
         }
+        for cookie in self.outbox.dead_cookies.drain(..) {
+            self.by_cookie.remove(&u64::from_be_bytes(cookie.0));
+        }
         if self.touched.last() != Some(&key) {
             self.touched.push(key);
         }
@@ -283,26 +324,23 @@ impl Worker {
     }
 
     /// Sorts one datagram by protocol: IKE is handled at once, ESP joins the batch.
-    fn sort(&mut self, clock: Clock, path: Path, mut buf: PacketBuf) -> Result<(), Drop> {
+    fn sort(&mut self, clock: Clock, path: Path, buf: PacketBuf) -> Result<(), Drop> {
         match path.encap {
             Encap::Ike => self.handle_ike(clock, path, &buf),
-            Encap::NatT => match natt::classify(&buf) {
-                natt::Class::Ike => {
-                    let _marker = buf.pull_front(natt::MARKER_LEN);
-                    // Packets before this one in the batch must not be overtaken by what it changes.
-                    self.handle_ike(clock, path, &buf)
-                }
-                natt::Class::Esp => self.admit(path, buf),
+            Encap::NatT => match natt::classify(&buf)? {
+                natt::Class::Ike(message) => self.handle_ike(clock, path, message),
+                natt::Class::Esp(spi, _) => self.admit(path, spi, buf),
                 natt::Class::Keepalive => Err(Drop::Keepalive),
-                natt::Class::Unknown => Err(Drop::Unclassified),
             },
-            Encap::Esp => self.admit(path, buf),
+            Encap::Esp => {
+                let spi = esp::Header::parse(&buf)?.spi;
+                self.admit(path, spi, buf)
+            }
             Encap::L2tp => self.handle_raw_l2tp(clock, path, buf),
         }
     }
 
-    fn admit(&mut self, path: Path, buf: PacketBuf) -> Result<(), Drop> {
-        let spi = crate::wire::esp::spi(&buf)?;
+    fn admit(&mut self, path: Path, spi: u32, buf: PacketBuf) -> Result<(), Drop> {
         let key = *self.by_spi.get(&spi).ok_or(Drop::UnknownSpi)?;
         let peer = self.peer(key).ok_or(Drop::UnknownSpi)?;
         let job = peer.admit(spi, &path, buf)?;
@@ -357,57 +395,89 @@ impl Worker {
 
     /// Switches one frame.
     fn forward(&mut self, clock: Clock, frame: Frame, effects: &mut Effects) -> Result<(), Drop> {
-        let Frame { from, view, mut buf } = frame;
-        let meter = self.ports.ingress(from).ok_or(Drop::NoPort)?;
-        match view.forward(clock.now, from, meter, &mut buf) {
-            Forward::To(to) => self.deliver_frame(clock, to, from, buf, effects),
-            Forward::Flood => {
-                for to in view.flood_ports().iter().copied().filter(|to| *to != from) {
-                    if let Err(drop) = self.deliver_frame(clock, to, from, buf.clone(), effects) {
-                        self.count(drop);
-                    }
+        let Frame { from, buf } = frame;
+        let open = self.ports.get_mut(from).ok_or(Drop::NoPort)?;
+        let look = open.view.look(clock.now);
+        let forward = open.ingress.forward(&look, &buf, &mut self.notices);
+        let hub = open.ingress.hub();
+        if !self.notices.is_empty() {
+            self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
+        }
+        match forward {
+            Forward::To(to) if to == PortId::SERVICE => {
+                self.outbox.asks.push(Ask::Service { hub, from, frame: buf });
+                Ok(())
+            }
+            Forward::To(to) => self.deliver_frame(clock, hub, to, buf, effects),
+            Forward::Flood(scope) => {
+                for worker in look.flood_workers(scope).filter(|worker| *worker != self.id) {
+                    effects.far_frames.push(FarFrame { hub, to: Target::Flood(worker, scope, from), buf: buf.clone() });
                 }
+                self.flood(clock, &look, hub, scope, from, &buf, effects);
                 Ok(())
             }
             Forward::Discard(drop) => Err(drop),
         }
     }
 
+    /// Delivers a flooded frame to every port of this worker that hears it.
+    #[expect(clippy::too_many_arguments, reason = "one call in two places; a struct would only rename them")]
+    fn flood(
+        &mut self,
+        clock: Clock,
+        look: &Look,
+        hub: HubId,
+        scope: Scope,
+        from: PortId,
+        buf: &PacketBuf,
+        effects: &mut Effects,
+    ) {
+        for to in look.flood(scope, from, self.id) {
+            if let Err(drop) = self.deliver_frame(clock, hub, to, buf.clone(), effects) {
+                self.count(drop);
+            }
+        }
+    }
+
+    /// Delivers a frame to one port. A frame that waited in a queue may outlive its port, so the hubs must agree.
     fn deliver_frame(
         &mut self,
         clock: Clock,
+        hub: HubId,
         to: PortId,
-        from: PortId,
         buf: PacketBuf,
         effects: &mut Effects,
     ) -> Result<(), Drop> {
         if to.worker() != self.id {
-            effects.far_frames.push(FarFrame { to, from, buf });
+            effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf });
             return Ok(());
         }
-        match self.ports.holder(to) {
-            Some(Holder::Link(link)) => {
-                let link = *link;
-                self.with_peer(clock, link.peer, |peer, cx| peer.deliver_frame(cx, link.session, buf))
-                    .unwrap_or(Err(Drop::NoPort))
-            }
-            Some(Holder::Uplink(_)) => {
-                effects.far_frames.push(FarFrame { to, from, buf });
+        if self.ports.get_mut(to).is_none_or(|open| open.ingress.hub() != hub) {
+            return Err(Drop::NoPort);
+        }
+        match self.ports.holder(to).ok_or(Drop::NoPort)? {
+            Holder::Link(link) => self
+                .with_peer(clock, link.peer, |peer, cx| peer.deliver_frame(cx, link.session, buf))
+                .unwrap_or(Err(Drop::NoPort)),
+            Holder::Trunk => {
+                effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf });
                 Ok(())
             }
-            None => Err(Drop::NoPort),
         }
     }
 
-    /// Sets port numbers aside for links that want one and passes their wish on.
+    /// Sets port numbers aside for links that want one and passes their wish on; opens and frees what the peers say.
     fn grant_ports(&mut self) {
+        for (ingress, view) in self.outbox.opened_ports.drain(..) {
+            self.ports.open(ingress, view);
+        }
         for port in self.outbox.freed_ports.drain(..) {
             self.ports.release(port);
         }
         for (link, asked) in std::mem::take(&mut self.outbox.port_wishes) {
             let port = self.ports.reserve(Holder::Link(link));
-            if let Some(peer) = self.peer(link.peer) {
-                peer.port_reserved(link.session, port);
+            if let Some(old) = self.peer(link.peer).and_then(|peer| peer.port_reserved(link.session)) {
+                self.ports.release(old);
             }
             self.outbox.asks.push(Ask::Join { link, port, asked });
         }
@@ -453,7 +523,9 @@ fn millis(began: Instant, now: Instant) -> u64 {
 }
 
 impl Answer {
-    fn link(&self) -> LinkKey {
+    /// The link that is answered.
+    #[must_use]
+    pub fn link(&self) -> LinkKey {
         match self {
             Self::Verdict { link, .. } | Self::Joined { link, .. } | Self::NoPlace { link, .. } | Self::Close { link, .. } => *link,
         }
