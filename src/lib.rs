@@ -6,17 +6,6 @@
 //! one PPP link; a **port** is a link's (or an uplink's) place on a **hub**. **Inbound** is from the peer, **outbound**
 //! is to the peer, everywhere.
 
-pub mod crypto;
-pub mod entropy;
-pub mod esp;
-pub mod hub;
-pub mod identity;
-pub mod packet;
-pub mod shell;
-pub mod story;
-pub mod timer;
-pub mod vnic;
-pub mod wire;
 pub mod packet;
 pub mod timer;
 pub mod entropy;
