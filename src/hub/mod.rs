@@ -24,6 +24,7 @@ pub mod lease;
 mod mac;
 mod permit;
 mod policy;
+mod pool;
 mod roster;
 pub mod snapshot;
 mod stations;
