@@ -139,9 +139,11 @@ impl Notices {
     }
 }
 
-/// What the owner tells a trunk's worker without a message.
+/// What the owner tells a port's worker without a message.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
+    /// The port is closed: nothing more may come from it.
+    pub(super) closed: AtomicBool,
     /// No further station may be learned behind the port.
     pub(super) full: AtomicBool,
 }
@@ -155,7 +157,7 @@ pub struct Ingress {
     owner: Owner,
     policy: Policy,
     storm: Bucket,
-    gate: Option<Arc<Gate>>,
+    gate: Arc<Gate>,
 }
 
 impl Ingress {
@@ -165,7 +167,7 @@ impl Ingress {
         kind: Kind,
         mac: Mac,
         policy: Policy,
-        gate: Option<Arc<Gate>>,
+        gate: Arc<Gate>,
     ) -> Self {
         Self { hub, id, kind, owner: Owner { mac, address: None }, policy, storm: Bucket::default(), gate }
     }
@@ -225,7 +227,7 @@ impl Ingress {
 
     fn decide(&mut self, look: &Look, bytes: &[u8], notices: &mut Notices) -> Result<Forward, Drop> {
         // The wrong hub's look would be a breach between hubs: never, whatever went wrong before.
-        if look.hub() != self.hub {
+        if look.hub() != self.hub || self.gate.closed.load(Ordering::Acquire) {
             return Err(Drop::NoPort);
         }
         let frame = Frame::parse(bytes)?;
@@ -296,6 +298,9 @@ impl Ingress {
             if let Some(station) = station.filter(alone).filter(|_| asks) {
                 return self.meet(station);
             }
+        }
+        if frame.ethertype != EtherType::IPV4 || frame.vlan.is_some() {
+            // Links carry IPv4: neighbour discovery and spanning trees of a LAN need not be copied to each of them.
             scope = Scope::Trunks;
         }
         self.take_flood(look, Some(scope))?;
@@ -340,7 +345,7 @@ impl Ingress {
                 return Err(Drop::SpoofedSource);
             }
             Some(_) => notices.push(Notice::Station { port, mac, vlan }),
-            None if self.gate.as_ref().is_some_and(|gate| gate.full.load(Ordering::Relaxed)) => {
+            None if self.gate.full.load(Ordering::Relaxed) => {
                 return Err(Drop::MacLimit);
             }
             None => notices.push(Notice::Station { port, mac, vlan }),
