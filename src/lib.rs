@@ -4,10 +4,10 @@
 pub mod client;
 pub mod crypto;
 pub mod entropy;
-pub mod ike;
 pub mod esp;
+pub mod ike;
 pub mod packet;
+pub mod shell;
 pub mod story;
 pub mod timer;
 pub mod wire;
-pub mod shell;
