@@ -150,7 +150,7 @@ impl Initiator {
         message: &[u8],
         out: &mut Output,
     ) -> Result<(), Drop> {
-        let body = &message[Header::LEN..];
+        let (_, body) = Header::parse(message)?;
         // racoon drops a Commit bit without message ID, and any flag that it does not know.
         if header.flags != Flags(0) && header.flags != Flags::ENCRYPTED {
             return Err(Drop::OutOfOrder);
