@@ -41,7 +41,7 @@ impl std::fmt::Debug for Digest {
 
 /// Chaining value of a hash.
 #[derive(Clone, Zeroize)]
-pub(super) enum State {
+enum State {
     Md5([u32; 4]),
     Sha1([u32; 5]),
     Sha256([u32; 8]),
@@ -285,12 +285,6 @@ impl HmacKey {
         state.finish(&out[..len], block + len as u64);
         state.write(&mut out);
         (out, len)
-    }
-
-    /// The states from which a multi-lane kernel starts.
-    #[allow(dead_code, reason = "for engine/multibuffer.rs")]
-    pub(super) const fn states(&self) -> (&State, &State) {
-        (&self.inner, &self.outer)
     }
 }
 

@@ -179,7 +179,6 @@ mod tests {
 
     #[test]
     fn passwords_beyond_ascii_are_utf_16() {
-        // MD4 over 53 00 fc 00 df 00, and over a surrogate pair; checked with openssl dgst -md4.
         assert_eq!(*nt_hash(""), hex!("31d6cfe0d16ae931b73c59d7e0c089c0"));
         assert_eq!(*nt_hash("password"), hex!("8846f7eaee8fb117ad06bdd830b7586c"));
         let by_hand: [u8; 16] = Md4::digest([0x53, 0, 0xfc, 0, 0xdf, 0, 0x3d, 0xd8, 0x00, 0xde]).into();
@@ -188,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_captured_login_verifies() {
-        // Packets 29 to 31 of tests/vectors/softether_nat.rs: SoftEther as LNS, pppd as client, alice, alice-pw.
+        // The same connection as STRONGSWAN in tests/vectors/esp_packets.rs: SoftEther as LNS, pppd as client.
         let authenticator = hex!("fa7eecb532f71b24242ac14e0f7840cd");
         let peer = hex!("c3a9d5efe631f97269504aefdbdcc61c");
         let response = hex!("a2641de8569d99d2e8fdce479121f506d9b0ba72f1599be3");

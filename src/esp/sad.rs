@@ -255,6 +255,11 @@ impl Sad {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn set_sent(&mut self, sent: u32) {
+        self.pairs[0].set_sent(sent);
+    }
+
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -256,10 +256,22 @@ pub struct EspSuite {
 
 impl EspSuite {
     /// A cipher with its integrity algorithm; `None` for encryption without integrity and for an AEAD with a second
-    /// one. A constant can `unwrap` it at compile time.
+    /// one.
     #[must_use]
     pub const fn new(cipher: EspCipher, auth: EspAuth) -> Option<Self> {
         if cipher.is_aead() == matches!(auth, EspAuth::Aead) { Some(Self { cipher, auth }) } else { None }
+    }
+
+    /// The same for tables of constants, where a wrong line must not compile.
+    ///
+    /// # Panics
+    /// If [`Self::new`] would return `None`.
+    #[must_use]
+    pub const fn of(cipher: EspCipher, auth: EspAuth) -> Self {
+        match Self::new(cipher, auth) {
+            Some(suite) => suite,
+            None => panic!("no such ESP suite"),
+        }
     }
 
     /// The suite that an ESP transform names: its identifier, Key Length and Authentication Algorithm attributes.

@@ -1,0 +1,162 @@
+//! Who may come in: the name is read, the account found, the proof checked, the rules applied. Whatever the reason for a
+//! refusal, the client learns no more than its error number says; the story keeps the rest.
+
+use super::session::Newcomer;
+use super::{Gatehouse, Session};
+use crate::config::{self, Config};
+use crate::identity::account::{Account, Rejected, verify};
+use crate::identity::{self, HubNames, Parsed};
+use crate::peer::{Answer, Authenticate, LinkKey, Reading};
+use crate::ppp::{AuthError, AuthVerdict};
+use crate::story::Cause;
+use crate::worker::Clock;
+use std::time::Duration;
+
+/// A session that was heard this recently is alive: a device of the same kind and host name is then another one.
+const ALIVE: Duration = Duration::from_secs(20);
+
+struct Names<'a>(&'a Config);
+
+impl HubNames for Names<'_> {
+    fn find(&self, name: &str) -> Option<&str> {
+        self.0.hub(name).map(|hub| hub.name.as_str())
+    }
+}
+
+impl Gatehouse {
+    /// Judges a name and a proof.
+    pub(super) fn authenticate(&mut self, clock: Clock, ask: Authenticate, answers: &mut Vec<Answer>) {
+        let config = self.config.clone();
+        let parsed = identity::parse(&ask.name, &Names(&config), config.default_hub().map(|hub| hub.name.as_str()));
+        let link = ask.link;
+        let reading = Reading {
+            user: parsed.user.clone(),
+            hub: parsed.hub.clone().unwrap_or_default(),
+            rule: parsed.rule.to_string(),
+        };
+        let judged = self.judge(&config, &parsed, &ask).and_then(|newcomer| self.make_room(clock, newcomer, answers));
+        let (verdict, cause) = match judged {
+            Ok((session, success)) => {
+                let gateway = config.hubs.get(session.hub).map(|hub| hub.gateway);
+                tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
+                    rule = reading.rule, step = "authenticated", "user authenticated");
+                self.sessions.insert(link, session);
+                (AuthVerdict::Admit { success, gateway }, None)
+            }
+            Err(cause) => {
+                tracing::info!(peer = %ask.path, name = %String::from_utf8_lossy(&ask.name), user = reading.user,
+                    hub = reading.hub, cause = cause.key(), step = "refused", "user refused");
+                (AuthVerdict::Refuse { error: error_of(cause) }, Some(cause))
+            }
+        };
+        answers.push(Answer::Verdict { link, verdict, reading, cause });
+    }
+
+    /// Finds the account and checks the proof. The same work is done whether the user exists or not.
+    fn judge(&self, config: &Config, parsed: &Parsed, ask: &Authenticate) -> Result<Newcomer, Cause> {
+        let hub = parsed.hub.as_deref().and_then(|name| config.hubs.iter().position(|hub| hub.name == name));
+        let user = hub.and_then(|hub| config.hubs.get(hub)?.user(&parsed.user));
+        let account = hub.zip(user).and_then(|(hub, user)| {
+            Some(Account { user: &user.name, hub: &config.hubs.get(hub)?.name, credential: &user.credential })
+        });
+        let accepted = verify(account, &ask.proof);
+        let (Some(hub), Some(user)) = (hub, user) else {
+            return Err(match (&parsed.would_be_hub, hub) {
+                (Some(_), _) => Cause::UnknownHub,
+                (None, None) => Cause::NoHubNamed,
+                (None, Some(_)) => Cause::UnknownUser,
+            });
+        };
+        let accepted = accepted.map_err(|rejected| match rejected {
+            Rejected::WrongPassword => Cause::WrongPassword,
+            Rejected::UnknownUser => Cause::UnknownUser,
+            Rejected::NeedsPassword => Cause::NoCommonAuth,
+        })?;
+        if ask.psk_hub.as_deref().is_some_and(|own| !identity::same_name(own, accepted.who.hub())) {
+            return Err(Cause::PskOfOtherHub);
+        }
+        if ask.raw && !user.allow_raw_l2tp {
+            return Err(Cause::RawL2tpRefused);
+        }
+        Ok(Newcomer {
+            link: ask.link,
+            who: accepted.who,
+            success: accepted.ms_success,
+            hub,
+            fixed: user.address,
+            max_sessions: user.max_sessions,
+            on_limit: user.on_limit,
+            device: ask.device.clone(),
+            identity: ask.identity.clone(),
+            path: ask.path,
+            meter: ask.meter.clone(),
+        })
+    }
+
+    /// Makes room for a session: the same device's old one goes, and the user's limit is kept.
+    fn make_room(
+        &mut self,
+        clock: Clock,
+        newcomer: Newcomer,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(Session, Option<String>), Cause> {
+        // The same link authenticates anew: its old place goes back, and nobody is told.
+        self.leave(clock, newcomer.link);
+        let mine: Vec<LinkKey> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.hub == newcomer.hub && session.who == newcomer.who)
+            .map(|(link, _)| *link)
+            .collect();
+        let millis = clock.now.saturating_duration_since(self.began).as_millis() as u64;
+        let mut device = newcomer.device.clone();
+        let mut twin = 1;
+        let mut same = None;
+        for link in &mine {
+            let Some(session) = self.sessions.get(link) else { continue };
+            if session.device != device {
+                continue;
+            }
+            let here = session.identity == newcomer.identity && session.path.remote.ip() == newcomer.path.remote.ip();
+            let silent = millis.saturating_sub(session.meter.last_heard()) > ALIVE.as_millis() as u64;
+            if here || silent {
+                same = Some(*link);
+                break;
+            }
+            twin += 1;
+            device = format!("{} #{twin}", newcomer.device);
+        }
+        if let Some(link) = same {
+            self.evict(clock, link, Cause::ReplacedBySameDevice, answers);
+        }
+        let others = mine.len() - usize::from(same.is_some());
+        if newcomer.max_sessions.is_some_and(|max| others >= max as usize) {
+            match newcomer.on_limit {
+                config::OnLimit::ReplaceOldest => {
+                    let oldest = mine.iter().filter(|link| Some(**link) != same).min_by_key(|link| {
+                        self.sessions.get(link).map(|session| (session.since, **link))
+                    });
+                    if let Some(link) = oldest.copied() {
+                        self.evict(clock, link, Cause::ReplacedByNewest, answers);
+                    }
+                }
+                config::OnLimit::ReplaceSameDevice | config::OnLimit::Deny => return Err(Cause::SessionLimit),
+            }
+        }
+        if self.sessions.len() >= self.config.limits.sessions as usize {
+            return Err(Cause::SessionLimit);
+        }
+        let success = newcomer.success.clone();
+        Ok((Session::new(clock.unix, device, newcomer), success))
+    }
+}
+
+/// The error number that the client shows for a cause.
+fn error_of(cause: Cause) -> AuthError {
+    match cause {
+        Cause::OutOfHours => AuthError::RestrictedLogonHours,
+        Cause::UserDisabled | Cause::AccountExpired => AuthError::AccountDisabled,
+        Cause::AccessDenied | Cause::SessionLimit | Cause::RawL2tpRefused => AuthError::NoDialinPermission,
+        _ => AuthError::AuthenticationFailure,
+    }
+}

@@ -1,0 +1,140 @@
+//! What a peer asks of the gatehouse and what it is answered. The gatehouse (one owner for all workers) keeps users,
+//! leases, ports and stories; a worker keeps peers. Between them go these messages, never shared state.
+
+use super::{LinkKey, Meter};
+use crate::hub::{HubId, Ingress, Mac, Notice, PortId, View};
+use crate::identity::account::Proof;
+use crate::packet::{PacketBuf, Path};
+use crate::ppp::{AddressGrant, AuthVerdict};
+use crate::story::{Cause, Record};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// What a worker asks or tells the gatehouse.
+#[derive(Debug)]
+pub enum Ask {
+    /// A link's user shows a name and a proof: who is it, and may it come in?
+    Authenticate(Box<Authenticate>),
+    /// An admitted link wants an address and its port on the hub.
+    Join {
+        /// The link.
+        link: LinkKey,
+        /// The port number that the worker has set aside for it.
+        port: PortId,
+        /// The address that the client asks for, if it asks for one of its own.
+        asked: Option<Ipv4Addr>,
+    },
+    /// A link is over: close its port, keep its lease for a while.
+    Leave {
+        /// The link.
+        link: LinkKey,
+        /// Why.
+        cause: Cause,
+    },
+    /// A hub's owner has to hear of a station.
+    Notice {
+        /// The hub.
+        hub: HubId,
+        /// What was noticed.
+        notice: Notice,
+    },
+    /// A frame for the hub's own services (DHCP).
+    Service {
+        /// The hub.
+        hub: HubId,
+        /// The port that it came from.
+        from: PortId,
+        /// The frame.
+        frame: PacketBuf,
+    },
+    /// An attempt ended.
+    Ended(Box<Record>),
+}
+
+/// A name and a proof, with what is known of the device that shows them.
+#[derive(Debug)]
+pub struct Authenticate {
+    /// The link that waits for the verdict.
+    pub link: LinkKey,
+    /// The name as it was typed.
+    pub name: Vec<u8>,
+    /// The proof.
+    pub proof: Proof,
+    /// Where the device is.
+    pub path: Path,
+    /// What tells this device from others of the same user, as far as anything does: kind and host name.
+    pub device: String,
+    /// The device's Phase 1 identity (usually its private address): tells two alike devices apart.
+    pub identity: String,
+    /// The hub that the pre-shared key in use is bound to.
+    pub psk_hub: Option<String>,
+    /// Whether the link came without IPsec.
+    pub raw: bool,
+    /// Where the worker counts the link's traffic.
+    pub meter: Arc<Meter>,
+}
+
+/// What the gatehouse answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// The verdict on an authentication.
+    Verdict {
+        /// The link.
+        link: LinkKey,
+        /// What PPP is told.
+        verdict: AuthVerdict,
+        /// How the name was read, for the story.
+        reading: Reading,
+        /// Why not, if not.
+        cause: Option<Cause>,
+    },
+    /// The link's place on the hub.
+    Joined {
+        /// The link.
+        link: LinkKey,
+        /// The port, for the worker.
+        ingress: Ingress,
+        /// What the link needs there.
+        place: Box<Place>,
+    },
+    /// There is no place: the link must close.
+    NoPlace {
+        /// The link.
+        link: LinkKey,
+        /// The port number that goes back to the worker.
+        port: PortId,
+        /// Why.
+        cause: Cause,
+    },
+    /// Close a link: replaced, kicked, expired, reconfigured.
+    Close {
+        /// The link.
+        link: LinkKey,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+/// How a name was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The user.
+    pub user: String,
+    /// The hub.
+    pub hub: String,
+    /// The rule that decided ("suffix", "prefix", "default", ...).
+    pub rule: String,
+}
+
+/// A link's place on its hub.
+#[derive(Debug)]
+pub struct Place {
+    /// The hub as the data path sees it.
+    pub view: Arc<View>,
+    /// The link's own MAC.
+    pub mac: Mac,
+    /// The address and what goes with it.
+    pub grant: AddressGrant,
+    /// Bits of network prefix.
+    pub prefix: u8,
+}

@@ -1,0 +1,160 @@
+//! Everything held for one remote device, and the only glue between the layers: one layer's event becomes the next
+//! layer's call here and nowhere else.
+//!
+//! A peer owns its ISAKMP SAs, its ESP SAs, its L2TP tunnels and their PPP links. What identifies what, and what
+//! survives what, is set down in `docs/architecture.md`. The packet's walk is in two files: [`inbound`] from the socket
+//! to the hub, [`outbound`] from the hub to the socket.
+
+mod ask;
+mod control;
+mod inbound;
+mod inner_udp;
+mod life;
+mod meter;
+mod outbound;
+mod outbox;
+mod seat;
+mod settings;
+mod tell;
+
+pub use ask::{Answer, Ask, Authenticate, Place, Reading};
+pub use meter::{Meter, Traffic};
+pub use outbox::{DhTag, Frame, Outbox, Sealing, SpiChange};
+pub use settings::Settings;
+pub use tell::{cause_of_refusal, note_ike};
+
+
+use crate::entropy::Entropy;
+use crate::esp::Sad;
+use crate::ike::{self, Ike, PskId};
+use crate::l2tp::{Lns, SessionKey};
+use crate::packet::{Path, WorkerId};
+use crate::story::Attempt;
+use seat::Seat;
+use std::time::Instant;
+
+/// Names one peer of one worker. The generation keeps an answer for a peer that has gone from reaching its successor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct PeerKey {
+    /// Position in the worker's table.
+    pub index: u32,
+    /// How many peers had that position before, modulo 2^32.
+    pub generation: u32,
+}
+
+/// Names one PPP link: a peer and one of its L2TP sessions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct LinkKey {
+    /// Its worker.
+    pub worker: WorkerId,
+    /// Its peer.
+    pub peer: PeerKey,
+    /// Its L2TP session, by our own numbers.
+    pub session: SessionKey,
+}
+
+/// What every call into a peer carries: the time, what the owner of the gateway wants, and where effects go.
+pub struct Context<'a> {
+    /// Monotonic time of this tick.
+    pub now: Instant,
+    /// Seconds since 1970, for people and for key end dates.
+    pub unix: u64,
+    /// Milliseconds since the worker began, for meters.
+    pub millis: u64,
+    /// What the configuration asks for.
+    pub settings: &'a Settings,
+    /// The worker's randomness.
+    pub entropy: &'a mut Entropy,
+    /// Whether an inbound SPI is taken by any peer of the worker.
+    pub spi_taken: &'a dyn Fn(u32) -> bool,
+    /// The worker.
+    pub worker: WorkerId,
+    /// Where effects go.
+    pub out: &'a mut Outbox,
+}
+
+impl Context<'_> {
+    /// What IKE wants to be lent.
+    fn ike(&mut self) -> ike::Context<'_> {
+        ike::Context {
+            settings: &self.settings.ike,
+            entropy: self.entropy,
+            worker: self.worker,
+            unix_now: self.unix,
+            spi_taken: self.spi_taken,
+        }
+    }
+}
+
+/// One remote device.
+pub struct Peer {
+    key: PeerKey,
+    worker: WorkerId,
+    /// None for clear-text L2TP.
+    ike: Option<Box<Ike>>,
+    sad: Sad,
+    lns: Lns,
+    seats: Vec<Seat>,
+    /// Where IKE messages that we start go.
+    ike_path: Path,
+    /// Where ESP (or clear-text L2TP) goes. Moves only with an authenticated packet of the highest sequence number
+    /// yet on the newest SA.
+    data_path: Path,
+    /// The pre-shared key in use.
+    psk: Option<PskId>,
+    /// The device's Phase 1 identity.
+    identity: Box<str>,
+    /// The kind of client.
+    client: Box<str>,
+    /// The attempt that runs; none between an attempt that failed and the client's next try over the same IPsec.
+    attempt: Option<Attempt>,
+    /// When an authenticated packet came last.
+    heard: Instant,
+    /// When to look whether the device is silent.
+    silent_at: Instant,
+    /// Nothing is left to do: the worker removes the peer.
+    finished: bool,
+    /// The deadline that the worker has filed for this peer.
+    pub(crate) filed: Option<Instant>,
+}
+
+impl Peer {
+    /// The peer's name.
+    #[must_use]
+    pub fn key(&self) -> PeerKey {
+        self.key
+    }
+
+    /// Whether the peer has nothing left to do and may be removed.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The way that IKE messages go.
+    #[must_use]
+    pub fn ike_path(&self) -> Path {
+        self.ike_path
+    }
+
+    /// The way that data goes.
+    #[must_use]
+    pub fn data_path(&self) -> Path {
+        self.data_path
+    }
+
+    fn link_key(&self, session: SessionKey) -> LinkKey {
+        LinkKey { worker: self.worker, peer: self.key, session }
+    }
+
+    fn seat(&mut self, session: SessionKey) -> Option<&mut Seat> {
+        self.seats.iter_mut().find(|seat| seat.session == session)
+    }
+
+    /// Runs `note` on the running attempt, if there is one.
+    fn note(&mut self, note: impl FnOnce(&mut Attempt)) {
+        if let Some(attempt) = &mut self.attempt {
+            note(attempt);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The walk out: an Ethernet frame for a link loses its header, gains PPP, L2TP and UDP, takes its sequence number and
+//! waits for the ESP engine. The payload's bytes do not move.
+
+use super::seat::State;
+use super::{Context, Frame, Peer, Sealing, inner_udp};
+use crate::l2tp::SessionKey;
+use crate::packet::{Drop, Encap, PacketBuf, Transmit};
+
+/// IP protocol number of UDP.
+const UDP: u8 = 17;
+
+impl Peer {
+    /// Takes a frame that the hub forwards to one of this peer's links.
+    ///
+    /// # Errors
+    /// The reason why it goes no further.
+    pub fn deliver_frame(&mut self, cx: &mut Context<'_>, session: SessionKey, frame: PacketBuf) -> Result<(), Drop> {
+        let seat = self.seat(session).ok_or(Drop::NoPort)?;
+        let State::Joined(member) = &mut seat.state else { return Err(Drop::NoPort) };
+        let port = member.port;
+        let view = &member.view;
+        let frames = &mut cx.out.frames;
+        let inner = member.vnic.recv_frame(cx.now, view, frame, &mut |buf| {
+            frames.push(Frame { from: port, buf });
+        })?;
+        let Some(mut buf) = inner else { return Ok(()) };
+        if !member.up {
+            return Err(Drop::PppNotOpen);
+        }
+        seat.meter.outbound(buf.len());
+        seat.link.put_data(&mut buf)?;
+        self.send_ppp(cx, session, buf)
+    }
+
+    /// Sends a PPP frame over its L2TP session.
+    pub(super) fn send_ppp(&mut self, cx: &mut Context<'_>, session: SessionKey, mut buf: PacketBuf) -> Result<(), Drop> {
+        let remote_port = self.lns.put_data(session, &mut buf)?;
+        self.send_l2tp(cx, remote_port, buf)
+    }
+
+    /// Sends an L2TP message, through ESP unless the peer speaks clear text.
+    pub(super) fn send_l2tp(&mut self, cx: &mut Context<'_>, remote_port: u16, mut buf: PacketBuf) -> Result<(), Drop> {
+        if self.data_path.encap == Encap::L2tp {
+            cx.out.transmits.push(Transmit { path: self.data_path, buf });
+            return Ok(());
+        }
+        inner_udp::put(&mut buf, remote_port);
+        let job = self.sad.seal(cx.now, buf, UDP)?;
+        cx.out.seal.push(Sealing { job, path: self.data_path });
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! One PPP link of a peer and, once its user is known, its place on a hub.
+
+use super::{Meter, Place};
+use crate::hub::{PortId, View};
+use crate::l2tp::SessionKey;
+use crate::ppp::Link;
+use crate::vnic::Vnic;
+use std::sync::Arc;
+
+/// A PPP link and its place on the hub.
+pub(super) struct Seat {
+    pub(super) session: SessionKey,
+    pub(super) link: Link,
+    pub(super) meter: Arc<Meter>,
+    pub(super) state: State,
+}
+
+/// How far the link is on its way to the hub. Frames flow in `Joined` alone, and only the gatehouse's answer to an
+/// authenticated link makes one.
+pub(super) enum State {
+    /// Nobody is known yet.
+    Stranger,
+    /// The user is known; the worker has set a port number aside and the gatehouse has been asked for a place.
+    Waiting,
+    /// The link is on its hub.
+    Joined(Box<Member>),
+}
+
+/// A link's place on its hub.
+pub(super) struct Member {
+    pub(super) port: PortId,
+    pub(super) view: Arc<View>,
+    pub(super) vnic: Vnic,
+    /// Whether PPP has opened for IP.
+    pub(super) up: bool,
+    /// Whether the client has sent anything.
+    pub(super) talked: bool,
+}
+
+impl Member {
+    pub(super) fn new(port: PortId, place: Place) -> Self {
+        let Place { view, mac, grant, prefix } = place;
+        Self {
+            port,
+            view,
+            vnic: Vnic::new(mac, grant.address, prefix, grant.gateway),
+            up: false,
+            talked: false,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What other threads hand to a worker: batches, never single packets, for waking a sleeping thread costs more than a
+//! packet does.
+
+use crate::crypto::dh::{DhError, DhResult};
+use crate::peer::{Answer, DhTag, Settings};
+use crate::worker::FarFrame;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Batches that wait at most.
+const QUEUE: usize = 8192;
+
+/// One thing for a worker.
+pub(super) enum Input {
+    /// Frames for its ports.
+    Frames(Vec<FarFrame>),
+    /// The gatehouse's answers.
+    Answers(Vec<Answer>),
+    /// A result of the Diffie-Hellman pool.
+    Dh(DhTag, Result<DhResult, DhError>),
+    /// New settings after a reload.
+    Settings(Arc<Settings>),
+    /// Say goodbye to everybody and stop.
+    Shutdown,
+}
+
+/// The way into a worker.
+pub(super) struct Inbox {
+    queue: SyncSender<Input>,
+    waker: mio::Waker,
+}
+
+impl Inbox {
+    /// An inbox and its far end. `waker` wakes the worker's poll.
+    pub(super) fn new(waker: mio::Waker) -> (Self, Receiver<Input>) {
+        let (queue, receiver) = sync_channel(QUEUE);
+        (Self { queue, waker }, receiver)
+    }
+
+    /// Hands something in and wakes the worker. Frames are dropped when the worker is that far behind, anything else
+    /// waits: control must not be lost. Returns whether it was taken.
+    pub(super) fn put(&self, input: Input) -> bool {
+        let taken = match input {
+            frames @ Input::Frames(_) => self.queue.try_send(frames).is_ok(),
+            control => self.queue.send(control).is_ok(),
+        };
+        // A failed wake means that the worker's poll is gone, and the worker with it.
+        let _ = self.waker.wake();
+        taken
+    }
+}

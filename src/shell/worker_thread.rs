@@ -1,0 +1,285 @@
+//! One thread around one worker: one clock reading a turn, everything that is there in batches, one sleep.
+
+use super::dh_pool::DhPool;
+use super::inbox::{Inbox, Input};
+use super::tap::{HEADER, Tap};
+use super::udp::{ReceiveSpace, UdpSocket};
+use crate::crypto::dh::DhJob;
+use crate::hub::PortId;
+use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
+use crate::peer::{Ask, DhTag};
+use crate::worker::{Clock, Effects, FarFrame, Target, Worker};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// The token of the inbox's waker; sockets and taps count from zero.
+pub(super) const WAKER: Token = Token(usize::MAX);
+
+/// Receive calls per socket and turn, so that timers and other sockets have theirs.
+const TURN: usize = 32;
+
+/// How long a worker goes on sending after it was told to stop.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// An uplink that this worker serves.
+pub(super) struct Uplink {
+    pub(super) port: PortId,
+    pub(super) tap: Tap,
+}
+
+/// Room for the longest frame that a TAP without offload gives: an Ethernet header, a VLAN tag and its MTU.
+const FRAME: usize = 1522;
+
+impl Uplink {
+    /// One frame from the host.
+    fn receive(&self) -> io::Result<PacketBuf> {
+        let mut buf = PacketBuf::with_capacity(HEADER + FRAME);
+        let len = self.tap.recv(buf.spare_mut())?;
+        buf.set_len(len);
+        if buf.pull_front(HEADER).is_none() {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(buf)
+    }
+
+    /// One frame to the host. A host that takes no more loses it, as a cable would.
+    fn send(&self, mut frame: PacketBuf) {
+        frame.put_front(&[0; HEADER]);
+        let _ = self.tap.send(&frame);
+    }
+}
+
+/// Everything that the thread owns.
+pub(super) struct WorkerThread {
+    pub(super) id: WorkerId,
+    pub(super) poll: Poll,
+    pub(super) sockets: Vec<UdpSocket>,
+    pub(super) uplinks: Vec<Uplink>,
+    pub(super) worker: Worker,
+    pub(super) inbox: Receiver<Input>,
+    pub(super) inboxes: Arc<[Inbox]>,
+    pub(super) gate: Sender<Vec<Ask>>,
+    pub(super) dh: DhPool,
+}
+
+/// Work in progress between turns.
+struct Turn {
+    space: ReceiveSpace,
+    datagrams: Vec<Datagram>,
+    frames: Vec<PacketBuf>,
+    effects: Effects,
+    /// Asks that the gatehouse had no room for yet.
+    asks: Vec<Ask>,
+    /// Jobs that the pool had no room for yet.
+    jobs: VecDeque<(DhTag, DhJob)>,
+    /// Sources that may have more.
+    ready: Vec<bool>,
+    lost: u64,
+}
+
+/// The clock of the core.
+pub(super) fn clock() -> Clock {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Clock { now: Instant::now(), unix }
+}
+
+impl WorkerThread {
+    /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// When the system's event queue fails, which leaves nothing to do.
+    pub(super) fn run(mut self) -> std::io::Result<()> {
+        let sources = self.sockets.len() + self.uplinks.len();
+        let fds = self.sockets.iter().map(AsRawFd::as_raw_fd).chain(self.uplinks.iter().map(|u| u.tap.as_raw_fd()));
+        for (n, fd) in fds.enumerate() {
+            self.poll.registry().register(&mut SourceFd(&fd), Token(n), Interest::READABLE)?;
+        }
+        let mut events = Events::with_capacity(sources + 8);
+        let mut turn = Turn {
+            space: ReceiveSpace::default(),
+            datagrams: Vec::with_capacity(TURN * 64),
+            frames: Vec::with_capacity(TURN),
+            effects: Effects::default(),
+            asks: Vec::new(),
+            jobs: VecDeque::new(),
+            ready: vec![true; sources],
+            lost: 0,
+        };
+        let mut stop_at: Option<Instant> = None;
+        loop {
+            let now = clock();
+            if stop_at.is_some_and(|at| at <= now.now) {
+                return Ok(());
+            }
+            self.read_sockets(now, &mut turn);
+            self.read_uplinks(now, &mut turn);
+            let more = self.read_inbox(now, &mut turn, &mut stop_at);
+            if self.worker.poll_timeout().is_some_and(|at| at <= now.now) {
+                self.worker.handle_timeout(now, &mut turn.effects);
+            }
+            let backlog = self.flush(&mut turn);
+            let wait = if more || turn.ready.contains(&true) {
+                Some(Duration::ZERO)
+            } else {
+                let deadline = [self.worker.poll_timeout(), stop_at].into_iter().flatten().min();
+                let wait = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+                if backlog { Some(wait.unwrap_or(Duration::MAX).min(Duration::from_millis(5))) } else { wait }
+            };
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                result => result?,
+            }
+            for event in &events {
+                if let Some(ready) = turn.ready.get_mut(event.token().0) {
+                    *ready = true;
+                }
+            }
+        }
+    }
+
+    fn read_sockets(&mut self, clock: Clock, turn: &mut Turn) {
+        for (socket, ready) in self.sockets.iter().zip(&mut turn.ready) {
+            for _ in 0..TURN {
+                if !*ready {
+                    break;
+                }
+                *ready = match socket.receive(&mut turn.space, &mut PacketBuf::with_capacity, &mut turn.datagrams) {
+                    Ok(more) => more,
+                    Err(error) => {
+                        tracing::warn!(local = %socket.bound(), %error, "receive failed");
+                        false
+                    }
+                };
+            }
+        }
+        if !turn.datagrams.is_empty() {
+            self.worker.handle_datagrams(clock, &mut turn.datagrams, &mut turn.effects);
+        }
+    }
+
+    fn read_uplinks(&mut self, clock: Clock, turn: &mut Turn) {
+        for (n, uplink) in self.uplinks.iter_mut().enumerate() {
+            let Some(ready) = turn.ready.get_mut(self.sockets.len() + n) else { continue };
+            for _ in 0..TURN {
+                if !*ready {
+                    break;
+                }
+                match uplink.receive() {
+                    Ok(frame) => turn.frames.push(frame),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => *ready = false,
+                    Err(error) => {
+                        tracing::warn!(%error, "uplink failed");
+                        *ready = false;
+                    }
+                }
+            }
+            if !turn.frames.is_empty() {
+                self.worker.handle_uplink(clock, uplink.port, &mut turn.frames, &mut turn.effects);
+            }
+        }
+    }
+
+    /// Returns whether there may be more.
+    fn read_inbox(&mut self, clock: Clock, turn: &mut Turn, stop_at: &mut Option<Instant>) -> bool {
+        for _ in 0..TURN {
+            let input = match self.inbox.try_recv() {
+                Ok(input) => input,
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
+            };
+            let effects = &mut turn.effects;
+            match input {
+                Input::Frames(mut frames) => self.worker.handle_frames(clock, &mut frames, effects),
+                Input::Answers(answers) => {
+                    for answer in answers {
+                        self.worker.handle_answer(clock, answer, effects);
+                    }
+                }
+                Input::Dh(tag, result) => self.worker.handle_dh(clock, tag, result, effects),
+                Input::Settings(settings) => self.worker.set_settings(settings),
+                Input::Shutdown => {
+                    self.worker.shutdown(clock, effects);
+                    *stop_at = Some(clock.now + FAREWELL);
+                }
+            }
+        }
+        true
+    }
+
+    /// Carries out what the turn has left. Returns whether something waits for room elsewhere.
+    fn flush(&mut self, turn: &mut Turn) -> bool {
+        self.send(&mut turn.effects.transmits, &mut turn.lost);
+        self.pass_frames(&mut turn.effects.far_frames);
+        turn.asks.append(&mut turn.effects.asks);
+        if !turn.asks.is_empty() {
+            match self.gate.try_send(std::mem::take(&mut turn.asks)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(asks) | TrySendError::Closed(asks)) => turn.asks = asks,
+            }
+        }
+        turn.jobs.extend(turn.effects.dh.drain(..));
+        while let Some((tag, job)) = turn.jobs.pop_front() {
+            if let Err(back) = self.dh.submit(self.id, tag, job) {
+                turn.jobs.push_front(back);
+                break;
+            }
+        }
+        !turn.asks.is_empty() || !turn.jobs.is_empty()
+    }
+
+    /// Sends datagrams, the runs of one path in one call each.
+    fn send(&mut self, transmits: &mut Vec<Transmit>, lost: &mut u64) {
+        // Flows interleave in a batch; put together they share send calls. Stable: the order within a flow stays.
+        transmits.sort_by_key(|transmit| transmit.path);
+        let mut rest = transmits.as_slice();
+        while let Some(first) = rest.first() {
+            let path = first.path;
+            let run = rest.iter().take_while(|next| (next.path.encap, next.path.local) == (path.encap, path.local)).count();
+            let (now, later) = rest.split_at(run);
+            rest = later;
+            let socket = self.sockets.iter_mut().find(|socket| {
+                let bound = socket.bound().ip();
+                socket.encap() == path.encap
+                    && (bound == path.local.ip() || bound.is_unspecified() && bound.is_ipv4() == path.local.is_ipv4())
+            });
+            *lost += match socket {
+                Some(socket) => socket.send(now) as u64,
+                None => now.len() as u64,
+            };
+        }
+        transmits.clear();
+    }
+
+    /// Writes frames to uplinks of this worker and hands the others to the workers that hold their ports.
+    fn pass_frames(&mut self, frames: &mut Vec<FarFrame>) {
+        if frames.is_empty() {
+            return;
+        }
+        let mut away: Vec<(WorkerId, Vec<FarFrame>)> = Vec::new();
+        for frame in frames.drain(..) {
+            let worker = frame.to.worker();
+            if worker == self.id {
+                if let Some(uplink) = self.uplinks.iter().find(|uplink| Target::Port(uplink.port) == frame.to) {
+                    uplink.send(frame.buf);
+                }
+                continue;
+            }
+            match away.iter_mut().find(|(id, _)| *id == worker) {
+                Some((_, batch)) => batch.push(frame),
+                None => away.push((worker, vec![frame])),
+            }
+        }
+        for (worker, batch) in away {
+            if let Some(inbox) = self.inboxes.get(usize::from(worker.0)) {
+                inbox.put(Input::Frames(batch));
+            }
+        }
+    }
+}

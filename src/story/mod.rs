@@ -1,0 +1,252 @@
+//! Connection stories: every connection attempt, good or bad, becomes one record that says who came, how far it got,
+//! and why it ended. This module is the vocabulary; `worker` fills the records, `gatehouse` keeps them.
+
+mod cause;
+
+pub use cause::{Cause, Fault};
+
+use crate::packet::Path;
+use std::time::{Duration, Instant};
+
+/// How far an attempt has come. Ordered: a later stage is greater.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Stage {
+    /// A first IKE message came; keys are being agreed.
+    Ike,
+    /// Phase 1 is up: the client has the right pre-shared key.
+    IkeUp,
+    /// ESP SAs are up, nothing has come through them yet.
+    IpsecUp,
+    /// An L2TP control connection is being set up or is up.
+    L2tp,
+    /// PPP negotiates its link (LCP).
+    Lcp,
+    /// The user's name and password are being checked.
+    Authentication,
+    /// An address is being found and handed out.
+    Address,
+    /// The link is up; no packet has come from the client yet.
+    LinkUp,
+    /// The client's traffic flows.
+    Traffic,
+}
+
+impl Stage {
+    /// The stable name, for logs and programs.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Ike => "ike",
+            Self::IkeUp => "ike_up",
+            Self::IpsecUp => "ipsec_up",
+            Self::L2tp => "l2tp",
+            Self::Lcp => "lcp",
+            Self::Authentication => "authentication",
+            Self::Address => "address",
+            Self::LinkUp => "link_up",
+            Self::Traffic => "traffic",
+        }
+    }
+
+    /// All stages in order.
+    pub const ALL: [Self; 9] = [
+        Self::Ike,
+        Self::IkeUp,
+        Self::IpsecUp,
+        Self::L2tp,
+        Self::Lcp,
+        Self::Authentication,
+        Self::Address,
+        Self::LinkUp,
+        Self::Traffic,
+    ];
+}
+
+/// One connection attempt while it runs. Small: an idle session keeps one.
+#[derive(Debug)]
+pub struct Attempt {
+    /// When the first packet came (monotonic).
+    pub started: Instant,
+    /// When the first packet came (seconds since 1970), for people.
+    pub started_unix: u64,
+    /// Where it came from.
+    pub path: Path,
+    /// The furthest stage.
+    stage: Stage,
+    /// Milliseconds from the start at which each stage was reached; `u32::MAX` where it was not.
+    reached: [u32; Stage::ALL.len()],
+    /// Our best guess of why it does not go on, while it does not.
+    suspected: Option<Cause>,
+    /// The rest, which most of a session's life nobody looks at.
+    detail: Box<Detail>,
+}
+
+/// What was learned about an attempt on the way, in words for people.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize, PartialEq, Eq)]
+pub struct Detail {
+    /// The kind of client, by its vendor IDs and habits.
+    #[serde(default)]
+    pub client: String,
+    /// What the client offered, where that matters for the cause.
+    #[serde(default)]
+    pub offered: String,
+    /// The Phase 1 suite in force.
+    #[serde(default)]
+    pub ike: String,
+    /// The ESP suite in force.
+    #[serde(default)]
+    pub esp: String,
+    /// What stands between the client and us.
+    #[serde(default)]
+    pub nat: String,
+    /// The client's Phase 1 identity.
+    #[serde(default)]
+    pub identity: String,
+    /// The L2TP host name.
+    #[serde(default)]
+    pub host_name: String,
+    /// The name as it was typed.
+    #[serde(default)]
+    pub name: String,
+    /// The user that the name was read as.
+    #[serde(default)]
+    pub user: String,
+    /// The hub that the name was read as.
+    #[serde(default)]
+    pub hub: String,
+    /// The rule by which the name was read.
+    #[serde(default)]
+    pub rule: String,
+    /// How the user proved who they are.
+    #[serde(default)]
+    pub auth: String,
+    /// The address inside the hub.
+    #[serde(default)]
+    pub address: String,
+    /// More about the cause: codes that the client sent, values that did not fit.
+    #[serde(default)]
+    pub note: String,
+}
+
+impl Attempt {
+    /// An attempt begins with the first packet.
+    #[must_use]
+    pub fn new(now: Instant, unix: u64, path: Path) -> Self {
+        let mut reached = [u32::MAX; Stage::ALL.len()];
+        reached[0] = 0;
+        Self {
+            started: now,
+            started_unix: unix,
+            path,
+            stage: Stage::Ike,
+            reached,
+            suspected: None,
+            detail: Box::default(),
+        }
+    }
+
+    /// Notes that a stage was reached. Going back (a new session in an old tunnel) does not undo progress.
+    pub fn reach(&mut self, now: Instant, stage: Stage) {
+        let slot = &mut self.reached[stage as usize];
+        if *slot == u32::MAX {
+            let millis = now.saturating_duration_since(self.started).as_millis();
+            *slot = u32::try_from(millis).unwrap_or(u32::MAX - 1);
+        }
+        if stage > self.stage {
+            self.stage = stage;
+            self.suspected = None;
+        }
+    }
+
+    /// The furthest stage.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// When a stage was reached, from the start.
+    #[must_use]
+    pub fn reached(&self, stage: Stage) -> Option<Duration> {
+        let millis = self.reached[stage as usize];
+        (millis != u32::MAX).then(|| Duration::from_millis(millis.into()))
+    }
+
+    /// Notes why the attempt does not go on, as far as we know now. The first suspicion at a stage stays: what
+    /// follows is usually its consequence.
+    pub fn suspect(&mut self, cause: Cause) {
+        self.suspected.get_or_insert(cause);
+    }
+
+    /// The present suspicion.
+    #[must_use]
+    pub fn suspected(&self) -> Option<Cause> {
+        self.suspected
+    }
+
+    /// What was learned.
+    #[must_use]
+    pub fn detail(&self) -> &Detail {
+        &self.detail
+    }
+
+    /// What was learned, to add to it.
+    pub fn detail_mut(&mut self) -> &mut Detail {
+        &mut self.detail
+    }
+
+    /// The record of this attempt at its end (or, with a suspicion, while it runs).
+    #[must_use]
+    pub fn record(&self, now: Instant, cause: Cause) -> Record {
+        Record {
+            started: self.started_unix,
+            seconds: now.saturating_duration_since(self.started).as_secs_f64(),
+            from: self.path.remote.to_string(),
+            to: self.path.local.ip().to_string(),
+            stage: self.stage.key().to_owned(),
+            stages: Stage::ALL
+                .iter()
+                .filter_map(|stage| Some((stage.key().to_owned(), self.reached(*stage)?.as_secs_f64())))
+                .collect(),
+            cause,
+            detail: (*self.detail).clone(),
+        }
+    }
+
+    /// The cause to record when the attempt ends by silence at its present stage.
+    #[must_use]
+    pub fn cause_of_silence(&self) -> Cause {
+        if let Some(cause) = self.suspected {
+            return cause;
+        }
+        match self.stage {
+            Stage::Ike => Cause::IkeUnfinished,
+            Stage::IkeUp => Cause::NoQuickMode,
+            Stage::IpsecUp => Cause::NoL2tp,
+            Stage::L2tp => Cause::L2tpUnfinished,
+            Stage::Lcp | Stage::Authentication | Stage::Address => Cause::PppUnfinished,
+            Stage::LinkUp | Stage::Traffic => Cause::LinkLost,
+        }
+    }
+}
+
+/// A finished attempt.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Record {
+    /// Seconds since 1970 at the first packet.
+    pub started: u64,
+    /// How long it lasted.
+    pub seconds: f64,
+    /// The client's address and port as we saw them.
+    pub from: String,
+    /// The address of ours that it came to.
+    pub to: String,
+    /// The furthest stage.
+    pub stage: String,
+    /// Each stage reached, with its time in seconds from the start.
+    pub stages: Vec<(String, f64)>,
+    /// Why it ended.
+    pub cause: Cause,
+    /// What was learned on the way.
+    #[serde(flatten)]
+    pub detail: Detail,
+}

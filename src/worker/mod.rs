@@ -1,0 +1,540 @@
+//! A share of the peers, still without I/O: what the shell's worker threads and the simulation drive.
+//!
+//! A worker owns its peers outright: no lock, no sharing. Everything from outside comes in through [`Worker::tick`]
+//! and its siblings, everything for outside is left in [`Effects`]. A tick takes what is there: datagrams are sorted
+//! into IKE (handled at once) and ESP (opened in one call of the engine, then delivered in order of arrival); frames are
+//! forwarded until none is left; what is to be sent is sealed in one call.
+
+mod deadlines;
+mod drops;
+mod half_open;
+mod ports;
+mod refusals;
+mod route;
+
+pub use drops::Drops;
+
+use crate::crypto::dh::{DhError, DhJob, DhResult};
+use crate::crypto::engine::{EspEngine, OpenJob};
+use crate::entropy::Entropy;
+use crate::hub::{Forward, HubId, Ingress, Look, Notices, PortId, Scope, View};
+use crate::packet::{Datagram, Drop, Encap, PacketBuf, Path, Transmit, WorkerId};
+use crate::peer::{Answer, Ask, Context, DhTag, Frame, LinkKey, Outbox, Peer, PeerKey, Sealing, Settings, SpiChange};
+use crate::story::Cause;
+use crate::wire::esp;
+use crate::wire::natt;
+use deadlines::Deadlines;
+use half_open::HalfOpens;
+use refusals::Refusals;
+use ports::{Holder, Ports};
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a tick leaves for the shell to carry out.
+#[derive(Default)]
+pub struct Effects {
+    /// Datagrams to send, in order.
+    pub transmits: Vec<Transmit>,
+    /// Frames for ports that other workers or uplinks hold, with the sending port.
+    pub far_frames: Vec<FarFrame>,
+    /// For the gatehouse.
+    pub asks: Vec<Ask>,
+    /// For the Diffie-Hellman pool.
+    pub dh: Vec<(DhTag, DhJob)>,
+}
+
+/// A frame that leaves this worker.
+pub struct FarFrame {
+    /// Its hub.
+    pub hub: HubId,
+    /// Whither.
+    pub to: Target,
+    /// The frame.
+    pub buf: PacketBuf,
+}
+
+/// Whither a frame goes that leaves its worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// To one port: of another worker, or a trunk of this one.
+    Port(PortId),
+    /// To every port of that worker in the scope of a flood that began at a port.
+    Flood(WorkerId, Scope, PortId),
+}
+
+impl Target {
+    /// The worker that delivers it.
+    #[must_use]
+    pub fn worker(self) -> WorkerId {
+        match self {
+            Self::Port(port) => port.worker(),
+            Self::Flood(worker, ..) => worker,
+        }
+    }
+}
+
+/// The time, three ways: monotonic for timers, wall clock for people and end dates.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Monotonic.
+    pub now: Instant,
+    /// Seconds since 1970.
+    pub unix: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum TimerKey {
+    HalfOpen(u64),
+    Peer(PeerKey),
+}
+
+/// A share of the peers.
+pub struct Worker {
+    id: WorkerId,
+    began: Instant,
+    settings: Arc<Settings>,
+    entropy: Entropy,
+    engine: EspEngine,
+    peers: Slab<Peer>,
+    generation: u32,
+    /// Inbound SPIs. We chose them: no adversary picks the hash.
+    by_spi: FxHashMap<u32, PeerKey>,
+    /// Established ISAKMP SAs by the responder cookie that we chose.
+    by_cookie: FxHashMap<u64, PeerKey>,
+    /// Peers by the way that their IKE goes, for a new Phase 1 of a known device. The sender chose it: std's hash.
+    by_path: HashMap<Path, Vec<PeerKey>>,
+    /// Peers that speak clear-text L2TP.
+    by_raw: HashMap<SocketAddr, PeerKey>,
+    half_opens: HalfOpens,
+    ports: Ports,
+    deadlines: Deadlines<TimerKey>,
+    notices: Notices,
+    outbox: Outbox,
+    touched: Vec<PeerKey>,
+    opening: Vec<OpenJob>,
+    opening_from: Vec<(PeerKey, Path)>,
+    drops: Drops,
+    refusals: Refusals,
+    stopping: bool,
+}
+
+impl Worker {
+    /// A worker without peers.
+    #[must_use]
+    pub fn new(id: WorkerId, clock: Clock, settings: Arc<Settings>, mut entropy: Entropy) -> Self {
+        let engine = EspEngine::new(entropy.fork());
+        Self {
+            id,
+            began: clock.now,
+            settings,
+            entropy,
+            engine,
+            peers: Slab::new(),
+            generation: 0,
+            by_spi: FxHashMap::default(),
+            by_cookie: FxHashMap::default(),
+            by_path: HashMap::new(),
+            by_raw: HashMap::new(),
+            half_opens: HalfOpens::default(),
+            ports: Ports::new(id),
+            deadlines: Deadlines::default(),
+            notices: Notices::default(),
+            outbox: Outbox::default(),
+            touched: Vec::new(),
+            opening: Vec::new(),
+            opening_from: Vec::new(),
+            drops: Drops::default(),
+            refusals: Refusals::default(),
+            stopping: false,
+        }
+    }
+
+    /// Why packets went no further.
+    #[must_use]
+    pub fn drops(&self) -> &Drops {
+        &self.drops
+    }
+
+    /// Number of peers and of half-open exchanges.
+    #[must_use]
+    pub fn population(&self) -> (usize, usize) {
+        (self.peers.len(), self.half_opens.len())
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// Sets a port number aside for an uplink, a bridge or a monitor of this worker.
+    pub fn reserve_trunk(&mut self) -> PortId {
+        self.ports.reserve(Holder::Trunk)
+    }
+
+    /// Opens a port whose number was set aside. Frames for it come out as [`FarFrame`]s.
+    pub fn open_trunk(&mut self, ingress: Ingress, view: Arc<View>) {
+        self.ports.open(ingress, view);
+    }
+
+    /// Follows a reload: new connections are judged by the new settings.
+    pub fn set_settings(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+    }
+
+    /// Handles a batch of datagrams. `datagrams` is drained.
+    pub fn handle_datagrams(&mut self, clock: Clock, datagrams: &mut Vec<Datagram>, effects: &mut Effects) {
+        for Datagram { path, buf } in datagrams.drain(..) {
+            if let Err(drop) = self.sort(clock, path, buf) {
+                self.count(drop);
+            }
+        }
+        self.open_all(clock);
+        self.finish(clock, effects);
+    }
+
+    /// Handles frames that uplinks or other workers send to ports of this worker, or into the hub of an uplink here.
+    pub fn handle_frames(&mut self, clock: Clock, frames: &mut Vec<FarFrame>, effects: &mut Effects) {
+        for FarFrame { hub, to, buf } in frames.drain(..) {
+            match to {
+                Target::Port(to) => {
+                    if let Err(drop) = self.deliver_frame(clock, hub, to, buf, effects) {
+                        self.count(drop);
+                    }
+                }
+                Target::Flood(_, scope, from) => {
+                    // Any port of the hub here shows the hub's tables.
+                    if let Some(view) = self.ports.view(hub) {
+                        self.flood(clock, &view.look(clock.now), hub, scope, from, &buf, effects);
+                    }
+                }
+            }
+        }
+        self.finish(clock, effects);
+    }
+
+    /// Handles frames that an uplink of this worker reads from the host.
+    pub fn handle_uplink(&mut self, clock: Clock, from: PortId, frames: &mut Vec<PacketBuf>, effects: &mut Effects) {
+        self.outbox.frames.extend(frames.drain(..).map(|buf| Frame { from, buf }));
+        self.finish(clock, effects);
+    }
+
+    /// Handles an answer of the gatehouse.
+    pub fn handle_answer(&mut self, clock: Clock, answer: Answer, effects: &mut Effects) {
+        let link = answer.link();
+        if let Some(port) = answer.returned_port() {
+            self.ports.release(port);
+        }
+        if self.peer(link.peer).is_none() {
+            // The peer has gone while the gatehouse was busy: what it prepared is undone.
+            if let Answer::Joined { ingress, .. } = &answer {
+                self.ports.release(ingress.id());
+                effects.asks.push(Ask::Leave { link, cause: Cause::PeerLeft });
+            }
+        }
+        self.with_peer(clock, link.peer, |peer, cx| peer.handle_answer(cx, answer));
+        self.finish(clock, effects);
+    }
+
+    /// Handles a result of the Diffie-Hellman pool.
+    pub fn handle_dh(&mut self, clock: Clock, tag: DhTag, result: Result<DhResult, DhError>, effects: &mut Effects) {
+        match tag {
+            DhTag::MainMode(cookie) => self.half_open_dh(clock, cookie, result),
+            DhTag::QuickMode(key, tag) => {
+                self.with_peer(clock, key, |peer, cx| peer.handle_dh(cx, tag, result));
+            }
+        }
+        self.finish(clock, effects);
+    }
+
+    /// Fires every timer that is due.
+    pub fn handle_timeout(&mut self, clock: Clock, effects: &mut Effects) {
+        while let Some(key) = self.deadlines.expire(clock.now) {
+            match key {
+                TimerKey::HalfOpen(cookie) => self.half_open_timeout(clock, cookie),
+                TimerKey::Peer(key) => {
+                    if let Some(peer) = self.peer(key) {
+                        peer.filed = None;
+                    }
+                    self.with_peer(clock, key, |peer, cx| peer.handle_timeout(cx));
+                }
+            }
+        }
+        self.finish(clock, effects);
+    }
+
+    /// Says goodbye to everybody: L2TP StopCCN, IKE Deletes. New exchanges are refused from now on.
+    pub fn shutdown(&mut self, clock: Clock, effects: &mut Effects) {
+        self.stopping = true;
+        let keys: Vec<_> = self.peers.iter().map(|(_, peer)| peer.key()).collect();
+        for key in keys {
+            self.with_peer(clock, key, |peer, cx| peer.close(cx, Cause::GatewayStopped));
+        }
+        self.half_opens_shutdown(clock);
+        self.finish(clock, effects);
+    }
+
+    fn count(&mut self, drop: Drop) {
+        tracing::trace!(reason = %drop, "dropped");
+        self.drops.count(drop);
+    }
+
+    fn peer(&mut self, key: PeerKey) -> Option<&mut Peer> {
+        self.peers.get_mut(key.index as usize).filter(|peer| peer.key() == key)
+    }
+
+    /// Calls into a peer and files what changed.
+    fn with_peer<R>(&mut self, clock: Clock, key: PeerKey, call: impl FnOnce(&mut Peer, &mut Context<'_>) -> R) -> Option<R> {
+        let peer = self.peers.get_mut(key.index as usize).filter(|peer| peer.key() == key)?;
+        let mut cx = Context {
+            now: clock.now,
+            unix: clock.unix,
+            millis: millis(self.began, clock.now),
+            settings: &self.settings,
+            entropy: &mut self.entropy,
+            spi_taken: &|spi| self.by_spi.contains_key(&spi),
+            worker: self.id,
+            out: &mut self.outbox,
+        };
+        let before = (peer.ike_path(), peer.data_path());
+        let result = call(peer, &mut cx);
+        let after = (peer.ike_path(), peer.data_path());
+        if before.0 != after.0 {
+            self.move_peer(key, before.0, after.0);
+        }
+        if !self.outbox.spis.is_empty() {
+            for change in self.outbox.spis.drain(..) {
+                match change {
+                    SpiChange::Add(spi) => self.by_spi.insert(spi, key),
+                    SpiChange::Remove(spi) => self.by_spi.remove(&spi),
+                };
+            }
+        }
+        for cookie in self.outbox.dead_cookies.drain(..) {
+            self.by_cookie.remove(&u64::from_be_bytes(cookie.0));
+        }
+        if self.touched.last() != Some(&key) {
+            self.touched.push(key);
+        }
+        Some(result)
+    }
+
+    /// Sorts one datagram by protocol: IKE is handled at once, ESP joins the batch.
+    fn sort(&mut self, clock: Clock, path: Path, buf: PacketBuf) -> Result<(), Drop> {
+        match path.encap {
+            Encap::Ike => self.handle_ike(clock, path, &buf),
+            Encap::NatT => match natt::classify(&buf)? {
+                natt::Class::Ike(message) => self.handle_ike(clock, path, message),
+                natt::Class::Esp(spi, _) => self.admit(path, spi, buf),
+                natt::Class::Keepalive => Err(Drop::Keepalive),
+            },
+            Encap::Esp => {
+                let spi = esp::Header::parse(&buf)?.spi;
+                self.admit(path, spi, buf)
+            }
+            Encap::L2tp => self.handle_raw_l2tp(clock, path, buf),
+        }
+    }
+
+    fn admit(&mut self, path: Path, spi: u32, buf: PacketBuf) -> Result<(), Drop> {
+        let key = *self.by_spi.get(&spi).ok_or(Drop::UnknownSpi)?;
+        let peer = self.peer(key).ok_or(Drop::UnknownSpi)?;
+        let job = peer.admit(spi, &path, buf)?;
+        self.opening.push(job);
+        self.opening_from.push((key, path));
+        Ok(())
+    }
+
+    /// Opens the batch in one engine call and delivers it in order of arrival.
+    fn open_all(&mut self, clock: Clock) {
+        if self.opening.is_empty() {
+            return;
+        }
+        let mut jobs = std::mem::take(&mut self.opening);
+        let mut from = std::mem::take(&mut self.opening_from);
+        self.engine.open(&mut jobs);
+        for (job, (key, path)) in jobs.drain(..).zip(from.drain(..)) {
+            let result = self.with_peer(clock, key, |peer, cx| peer.deliver(cx, path, job));
+            if let Some(Err(drop)) = result {
+                self.count(drop);
+            }
+        }
+        self.opening = jobs;
+        self.opening_from = from;
+    }
+
+    /// Forwards frames, reserves ports, seals, re-arms timers and removes finished peers, until nothing is left to do.
+    fn finish(&mut self, clock: Clock, effects: &mut Effects) {
+        loop {
+            self.grant_ports();
+            if self.outbox.frames.is_empty() {
+                if self.touched.is_empty() {
+                    break;
+                }
+                self.settle(clock);
+                continue;
+            }
+            let mut frames = std::mem::take(&mut self.outbox.frames);
+            for frame in frames.drain(..) {
+                if let Err(drop) = self.forward(clock, frame, effects) {
+                    self.count(drop);
+                }
+            }
+            if self.outbox.frames.is_empty() {
+                self.outbox.frames = frames;
+            }
+        }
+        self.seal_all(effects);
+        effects.asks.append(&mut self.outbox.asks);
+        effects.dh.append(&mut self.outbox.dh);
+    }
+
+    /// Switches one frame.
+    fn forward(&mut self, clock: Clock, frame: Frame, effects: &mut Effects) -> Result<(), Drop> {
+        let Frame { from, buf } = frame;
+        let open = self.ports.get_mut(from).ok_or(Drop::NoPort)?;
+        let look = open.view.look(clock.now);
+        let forward = open.ingress.forward(&look, &buf, &mut self.notices);
+        let hub = open.ingress.hub();
+        if !self.notices.is_empty() {
+            self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
+        }
+        match forward {
+            Forward::To(to) if to == PortId::SERVICE => {
+                self.outbox.asks.push(Ask::Service { hub, from, frame: buf });
+                Ok(())
+            }
+            Forward::To(to) => self.deliver_frame(clock, hub, to, buf, effects),
+            Forward::Flood(scope) => {
+                for worker in look.flood_workers(scope).filter(|worker| *worker != self.id) {
+                    effects.far_frames.push(FarFrame { hub, to: Target::Flood(worker, scope, from), buf: buf.clone() });
+                }
+                self.flood(clock, &look, hub, scope, from, &buf, effects);
+                Ok(())
+            }
+            Forward::Discard(drop) => Err(drop),
+        }
+    }
+
+    /// Delivers a flooded frame to every port of this worker that hears it.
+    #[expect(clippy::too_many_arguments, reason = "one call in two places; a struct would only rename them")]
+    fn flood(
+        &mut self,
+        clock: Clock,
+        look: &Look,
+        hub: HubId,
+        scope: Scope,
+        from: PortId,
+        buf: &PacketBuf,
+        effects: &mut Effects,
+    ) {
+        for to in look.flood(scope, from, self.id) {
+            if let Err(drop) = self.deliver_frame(clock, hub, to, buf.clone(), effects) {
+                self.count(drop);
+            }
+        }
+    }
+
+    /// Delivers a frame to one port. A frame that waited in a queue may outlive its port, so the hubs must agree.
+    fn deliver_frame(
+        &mut self,
+        clock: Clock,
+        hub: HubId,
+        to: PortId,
+        buf: PacketBuf,
+        effects: &mut Effects,
+    ) -> Result<(), Drop> {
+        if to.worker() != self.id {
+            effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf });
+            return Ok(());
+        }
+        if self.ports.get_mut(to).is_none_or(|open| open.ingress.hub() != hub) {
+            return Err(Drop::NoPort);
+        }
+        match self.ports.holder(to).ok_or(Drop::NoPort)? {
+            Holder::Link(link) => self
+                .with_peer(clock, link.peer, |peer, cx| peer.deliver_frame(cx, link.session, buf))
+                .unwrap_or(Err(Drop::NoPort)),
+            Holder::Trunk => {
+                effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf });
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets port numbers aside for links that want one and passes their wish on; opens and frees what the peers say.
+    fn grant_ports(&mut self) {
+        for (ingress, view) in self.outbox.opened_ports.drain(..) {
+            self.ports.open(ingress, view);
+        }
+        for port in self.outbox.freed_ports.drain(..) {
+            self.ports.release(port);
+        }
+        for (link, asked) in std::mem::take(&mut self.outbox.port_wishes) {
+            let port = self.ports.reserve(Holder::Link(link));
+            if let Some(old) = self.peer(link.peer).and_then(|peer| peer.port_reserved(link.session)) {
+                self.ports.release(old);
+            }
+            self.outbox.asks.push(Ask::Join { link, port, asked });
+        }
+    }
+
+    fn seal_all(&mut self, effects: &mut Effects) {
+        effects.transmits.append(&mut self.outbox.transmits);
+        if self.outbox.seal.is_empty() {
+            return;
+        }
+        let mut paths = Vec::with_capacity(self.outbox.seal.len());
+        let mut jobs = Vec::with_capacity(self.outbox.seal.len());
+        for Sealing { job, path } in self.outbox.seal.drain(..) {
+            jobs.push(job);
+            paths.push(path);
+        }
+        self.engine.seal(&mut jobs);
+        effects.transmits.extend(paths.into_iter().zip(jobs).map(|(path, job)| Transmit { path, buf: job.buf }));
+    }
+
+    /// Re-arms the timers of touched peers and removes those that are finished.
+    fn settle(&mut self, clock: Clock) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for key in touched.drain(..) {
+            let Some(peer) = self.peers.get_mut(key.index as usize).filter(|peer| peer.key() == key) else { continue };
+            if peer.is_finished() {
+                self.remove_peer(clock, key);
+            } else {
+                let wanted = peer.poll_timeout();
+                self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, wanted);
+            }
+        }
+        if self.touched.is_empty() {
+            self.touched = touched;
+        }
+    }
+}
+
+fn millis(began: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Answer {
+    /// The link that is answered.
+    #[must_use]
+    pub fn link(&self) -> LinkKey {
+        match self {
+            Self::Verdict { link, .. } | Self::Joined { link, .. } | Self::NoPlace { link, .. } | Self::Close { link, .. } => *link,
+        }
+    }
+
+    fn returned_port(&self) -> Option<PortId> {
+        match self {
+            Self::NoPlace { port, .. } => Some(*port),
+            Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
+        }
+    }
+}

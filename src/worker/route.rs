@@ -1,0 +1,289 @@
+//! Which exchange or peer an IKE message is for, who may open a new one, and how a finished Phase 1 finds its peer.
+
+use super::half_open::HalfOpen;
+use super::{Clock, TimerKey, Worker, millis};
+use crate::crypto::dh::{DhError, DhResult};
+use crate::ike::{self, IsakmpSa, Phase1};
+use crate::packet::{Drop, PacketBuf, Path, Transmit};
+use crate::peer::{Ask, DhTag, Peer, PeerKey, cause_of_refusal};
+use crate::story::{Attempt, Cause};
+use crate::wire::isakmp::{Cookie, ExchangeType, Header};
+use crate::wire::avp::MessageType;
+use crate::wire::l2tp::Message;
+use std::time::Duration;
+
+/// How long an exchange stays open after a refusal: long enough for a right message after a forged one, short enough
+/// that its story is told while the user still waits.
+const AFTER_REFUSAL: Duration = Duration::from_secs(8);
+
+/// The major version of IKEv2, in the header's upper four bits.
+const IKEV2: u8 = 2;
+
+fn number(cookie: Cookie) -> u64 {
+    u64::from_be_bytes(cookie.0)
+}
+
+/// What IKE is lent for one call. A macro, because the borrows must be of single fields.
+macro_rules! ike_context {
+    ($worker:expr, $clock:expr, $taken:ident) => {
+        ike::Context {
+            settings: &$worker.settings.ike,
+            entropy: &mut $worker.entropy,
+            worker: $worker.id,
+            unix_now: $clock.unix,
+            spi_taken: &$taken,
+        }
+    };
+}
+
+impl Worker {
+    /// Handles an ISAKMP message (without the marker of port 4500).
+    pub(super) fn handle_ike(&mut self, clock: Clock, path: Path, message: &[u8]) -> Result<(), Drop> {
+        let header = ike::peek(message)?;
+        if header.version >> 4 == IKEV2 {
+            return self.refuse_ikev2(clock, path, &header);
+        }
+        if header.cookies.responder.is_zero() {
+            return self.recv_first(clock, path, &header, message);
+        }
+        let cookie = number(header.cookies.responder);
+        if self.half_opens.get_mut(cookie).is_some() {
+            return self.half_open_message(clock, cookie, path, message);
+        }
+        let key = *self.by_cookie.get(&cookie).ok_or(Drop::UnknownCookies)?;
+        self.with_peer(clock, key, |peer, cx| peer.handle_ike(cx, path, message)).unwrap_or(Err(Drop::UnknownCookies))
+    }
+
+    /// The first message of an exchange. A repeat gets the same answer; a new one is admitted within limits.
+    fn recv_first(&mut self, clock: Clock, path: Path, header: &Header, message: &[u8]) -> Result<(), Drop> {
+        let first = (number(header.cookies.initiator), path.remote);
+        if let Some(cookie) = self.half_opens.answered(first) {
+            return match self.half_opens.get_mut(cookie) {
+                Some(_) => self.half_open_message(clock, cookie, path, message),
+                None => Err(Drop::Repeated),
+            };
+        }
+        if self.stopping {
+            return Err(Drop::UnknownCookies);
+        }
+        if ![ExchangeType::IDENTITY_PROTECTION, ExchangeType::AGGRESSIVE].contains(&header.exchange) {
+            return Err(Drop::IkeExchangeRefused);
+        }
+        if self.half_opens.len() >= self.settings.half_open_total
+            || self.half_opens.of_source(path.remote.ip()) >= self.settings.half_open_per_source
+        {
+            return Err(Drop::HalfOpenLimit);
+        }
+        let mut out = ike::Output::default();
+        let mut attempt = Attempt::new(clock.now, clock.unix, path);
+        let taken = |spi: u32| self.by_spi.contains_key(&spi);
+        let mut cx = ike_context!(self, clock, taken);
+        let opened = Phase1::recv_first(clock.now, &mut cx, path, message, &mut out);
+        match opened {
+            Ok(exchange) => {
+                tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
+                let cookie = number(exchange.cookies().responder);
+                self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
+                self.half_open_events(clock, cookie, out);
+                Ok(())
+            }
+            Err(refusal) => {
+                for transmit in out.packets {
+                    self.outbox.transmit_ike(transmit);
+                }
+                let drop = refusal.drop();
+                let cause = cause_of_refusal(&refusal);
+                let event = ike::Event::Refused(Box::new(refusal));
+                crate::peer::note_ike(&mut attempt, &event);
+                if !matches!(drop, Drop::Malformed(_)) {
+                    self.end(clock, &attempt, cause);
+                }
+                Err(drop)
+            }
+        }
+    }
+
+    fn half_open_message(&mut self, clock: Clock, cookie: u64, path: Path, message: &[u8]) -> Result<(), Drop> {
+        let Some(half_open) = self.half_opens.get_mut(cookie) else { return Err(Drop::UnknownCookies) };
+        let mut out = ike::Output::default();
+        let taken = |spi: u32| self.by_spi.contains_key(&spi);
+        let mut cx = ike_context!(self, clock, taken);
+        let result = half_open.exchange.handle(clock.now, &mut cx, path, message, &mut out);
+        self.half_open_events(clock, cookie, out);
+        result
+    }
+
+    pub(super) fn half_open_dh(&mut self, clock: Clock, cookie: u64, result: Result<DhResult, DhError>) {
+        let Some(half_open) = self.half_opens.get_mut(cookie) else { return };
+        let mut out = ike::Output::default();
+        let taken = |spi: u32| self.by_spi.contains_key(&spi);
+        let mut cx = ike_context!(self, clock, taken);
+        half_open.exchange.handle_dh(&mut cx, result, &mut out);
+        self.half_open_events(clock, cookie, out);
+    }
+
+    pub(super) fn half_open_timeout(&mut self, clock: Clock, cookie: u64) {
+        let Some(half_open) = self.half_opens.get_mut(cookie) else { return };
+        half_open.filed = None;
+        let mut out = ike::Output::default();
+        half_open.exchange.handle_timeout(clock.now, &mut out);
+        self.half_open_events(clock, cookie, out);
+    }
+
+    pub(super) fn half_opens_shutdown(&mut self, clock: Clock) {
+        for cookie in self.half_opens.cookies() {
+            self.half_open_failed(clock, cookie, Some(Cause::GatewayStopped));
+        }
+    }
+
+    fn half_open_failed(&mut self, clock: Clock, cookie: u64, cause: Option<Cause>) {
+        let Some(mut gone) = self.half_opens.remove(clock.now, cookie) else { return };
+        self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut gone.filed, None);
+        let cause = cause.unwrap_or_else(|| gone.attempt.cause_of_silence());
+        self.end(clock, &gone.attempt, cause);
+    }
+
+    /// Carries out what an unfinished exchange wants.
+    fn half_open_events(&mut self, clock: Clock, cookie: u64, out: ike::Output) {
+        for transmit in out.packets {
+            self.outbox.transmit_ike(transmit);
+        }
+        for event in out.events {
+            let Some(half_open) = self.half_opens.get_mut(cookie) else { return };
+            match event {
+                ike::Event::DhRequired { job, .. } => self.outbox.dh.push((DhTag::MainMode(cookie), job)),
+                ike::Event::Established(sa) => {
+                    let Some(mut done) = self.half_opens.remove(clock.now, cookie) else { return };
+                    self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut done.filed, None);
+                    self.establish(clock, *sa, done.attempt);
+                    return;
+                }
+                other => {
+                    crate::peer::note_ike(&mut half_open.attempt, &other);
+                    if matches!(other, ike::Event::Refused(_)) {
+                        half_open.give_up.get_or_insert(clock.now + AFTER_REFUSAL);
+                    }
+                }
+            }
+        }
+        if let Some(half_open) = self.half_opens.get_mut(cookie) {
+            if half_open.exchange.is_done() || half_open.give_up.is_some_and(|at| at <= clock.now) {
+                self.half_open_failed(clock, cookie, None);
+                return;
+            }
+            let wanted = [half_open.exchange.poll_timeout(), half_open.give_up].into_iter().flatten().min();
+            self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut half_open.filed, wanted);
+        }
+    }
+
+    /// A Phase 1 is finished. It joins the peer that it renews (same way, same identity, same key, and the device does
+    /// not say that it has begun anew), or makes a new one.
+    fn establish(&mut self, clock: Clock, sa: IsakmpSa, attempt: Attempt) {
+        let cookie = number(sa.cookies.responder);
+        let path = sa.path;
+        let known = self.by_path.get(&path).and_then(|keys| {
+            keys.iter().copied().find(|key| {
+                self.peers.get(key.index as usize).is_some_and(|peer| peer.key() == *key && peer.is_renewed_by(&sa))
+            })
+        });
+        if let Some(key) = known {
+            if sa.initial_contact {
+                self.with_peer(clock, key, |peer, cx| peer.close(cx, Cause::ReplacedBySameDevice));
+                self.remove_peer(clock, key);
+            } else {
+                self.by_cookie.insert(cookie, key);
+                self.with_peer(clock, key, |peer, cx| peer.adopt(cx, sa));
+                return;
+            }
+        }
+        let key = self.next_key();
+        let mut peer = Peer::from_phase1(clock.now, key, self.id, &self.settings, &sa, attempt);
+        peer.filed = None;
+        self.peers.insert(peer);
+        self.by_cookie.insert(cookie, key);
+        self.by_path.entry(path).or_default().push(key);
+        self.with_peer(clock, key, |peer, cx| peer.adopt(cx, sa));
+    }
+
+    fn next_key(&mut self) -> PeerKey {
+        self.generation = self.generation.wrapping_add(1);
+        PeerKey { index: u32::try_from(self.peers.vacant_key()).unwrap_or(u32::MAX), generation: self.generation }
+    }
+
+    /// Forgets a peer and everything that leads to it.
+    pub(super) fn remove_peer(&mut self, clock: Clock, key: PeerKey) {
+        let Some(mut peer) = self.peers.try_remove(key.index as usize) else { return };
+        self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, None);
+        for cookie in peer.cookies() {
+            self.by_cookie.remove(&number(cookie));
+        }
+        for spi in peer.spis() {
+            self.by_spi.remove(&spi);
+        }
+        self.unfile_path(key, peer.ike_path());
+        if let Some(remote) = peer.raw_remote() {
+            self.by_raw.remove(&remote);
+        }
+        tracing::debug!(peer = %peer.data_path(), lived = millis(self.began, clock.now), "peer forgotten");
+    }
+
+    pub(super) fn move_peer(&mut self, key: PeerKey, from: Path, to: Path) {
+        self.unfile_path(key, from);
+        self.by_path.entry(to).or_default().push(key);
+    }
+
+    fn unfile_path(&mut self, key: PeerKey, path: Path) {
+        if let Some(keys) = self.by_path.get_mut(&path) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.by_path.remove(&path);
+            }
+        }
+    }
+
+    /// Clear-text L2TP: a new tunnel makes a peer if the configuration allows it at all; the hub and the user must
+    /// allow it too, which the gatehouse judges.
+    pub(super) fn handle_raw_l2tp(&mut self, clock: Clock, path: Path, buf: PacketBuf) -> Result<(), Drop> {
+        if let Some(key) = self.by_raw.get(&path.remote).copied() {
+            return self
+                .with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf))
+                .unwrap_or(Err(Drop::UnknownTunnel));
+        }
+        if Message::parse(&buf).is_ok_and(|message| message.kind != Some(MessageType::SCCRQ)) {
+            return Err(Drop::UnknownTunnel);
+        }
+        if !self.settings.raw_l2tp {
+            if !self.refusals.take(clock.now) {
+                return Err(Drop::RawL2tpRefused);
+            }
+            let attempt = Attempt::new(clock.now, clock.unix, path);
+            self.end(clock, &attempt, Cause::RawL2tpRefused);
+            return Err(Drop::RawL2tpRefused);
+        }
+        if self.stopping || self.by_raw.len() >= self.settings.half_open_total {
+            return Err(Drop::HalfOpenLimit);
+        }
+        let key = self.next_key();
+        let attempt = Attempt::new(clock.now, clock.unix, path);
+        let peer = Peer::from_clear_text(clock.now, key, self.id, &self.settings, path, attempt);
+        self.peers.insert(peer);
+        self.by_raw.insert(path.remote, key);
+        self.with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf)).unwrap_or(Err(Drop::UnknownTunnel))
+    }
+
+    /// An IKEv2 request gets the one answer that tells its sender so (RFC 7296 section 2.5), at a limited rate.
+    fn refuse_ikev2(&mut self, clock: Clock, path: Path, header: &Header) -> Result<(), Drop> {
+        if let Some(answer) = ike::v2::refuse(header)
+            && self.refusals.take(clock.now)
+        {
+            self.outbox.transmit_ike(Transmit { path, buf: PacketBuf::from_slice(&answer) });
+            let attempt = Attempt::new(clock.now, clock.unix, path);
+            self.end(clock, &attempt, Cause::Ikev2Client);
+        }
+        Err(Drop::IkeExchangeRefused)
+    }
+
+    fn end(&mut self, clock: Clock, attempt: &Attempt, cause: Cause) {
+        self.outbox.asks.push(Ask::Ended(Box::new(attempt.record(clock.now, cause))));
+    }
+}
