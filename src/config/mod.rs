@@ -17,6 +17,7 @@ mod finding;
 pub mod load;
 mod model;
 mod network;
+mod peer_settings;
 mod position;
 pub mod schema;
 mod tree;

@@ -2,7 +2,7 @@
 
 use super::{Gatehouse, Output};
 use crate::config;
-use crate::hub::{self, HubId, OpenError, PortId, lease};
+use crate::hub::{self, AssignError, HubId, OpenError, PortId, lease};
 use crate::packet::PacketBuf;
 use crate::peer::{Answer, LinkKey, Place};
 use crate::ppp::AddressGrant;
@@ -22,7 +22,7 @@ pub(super) fn hub_settings(hub: &config::Hub) -> hub::Settings {
         .collect();
     hub::Settings::new(lease::Settings {
         gateway: Some(hub.gateway),
-        range: (hub.dhcp.range.first, hub.dhcp.range.last),
+        range: (hub.dhcp.range.first(), hub.dhcp.range.last()),
         lease: hub.dhcp.lease,
         reserved,
         ..lease::Settings::of_network(network)
@@ -60,9 +60,9 @@ impl Gatehouse {
             Err(refusal) => {
                 hub.close(clock.now, port);
                 let cause = match &refusal {
-                    Some(lease::Refusal::PoolEmpty { .. }) => Cause::PoolEmpty,
-                    Some(lease::Refusal::FixedInUse { .. } | lease::Refusal::FixedOutside { .. }) => Cause::AddressInUse,
-                    None => Cause::Internal,
+                    AssignError::Refused(lease::Refusal::PoolEmpty { .. }) => Cause::PoolEmpty,
+                    AssignError::Refused(_) => Cause::AddressInUse,
+                    AssignError::NoPort => Cause::Internal,
                 };
                 tracing::warn!(hub = hub.name(), user = session.who.user(), cause = cause.key(), ?refusal, "no address");
                 return Err(cause);

@@ -189,7 +189,8 @@ mod tests {
     }
 
     fn verify_as(credential: &Credential, proof: &Proof) -> Result<Option<String>, Rejected> {
-        verify(Some(Account { user: "User", hub: "HUB1", credential }), proof).map(|accepted| accepted.ms_success)
+        verify(Some(Account { user: "User", hub: "HUB1", credential }), proof)
+            .map(|accepted| accepted.ms_success)
     }
 
     /// RFC 2759 section 9.2.
@@ -217,7 +218,9 @@ mod tests {
 
     #[test]
     fn pap_holds_against_password_and_hash() {
-        for (text, expected) in [("Süß", Ok(None)), ("süß", Err(Rejected::WrongPassword)), ("", Err(Rejected::WrongPassword))] {
+        for (text, expected) in
+            [("Süß", Ok(None)), ("süß", Err(Rejected::WrongPassword)), ("", Err(Rejected::WrongPassword))]
+        {
             let proof = Proof::Pap { password: Secret::from(text) };
             assert_eq!(verify_as(&password("Süß"), &proof), expected);
             assert_eq!(verify_as(&hash_of("Süß"), &proof), expected);
@@ -250,7 +253,8 @@ mod tests {
     fn the_token_carries_the_names_and_shows_no_secret() {
         let credential = password("secret-word");
         let proof = Proof::Pap { password: Secret::from("secret-word") };
-        let accepted = verify(Some(Account { user: "Jiro", hub: "HUB1", credential: &credential }), &proof).unwrap();
+        let accepted =
+            verify(Some(Account { user: "Jiro", hub: "HUB1", credential: &credential }), &proof).unwrap();
         assert_eq!((accepted.who.user(), accepted.who.hub()), ("Jiro", "HUB1"));
         assert_eq!(accepted.who.to_string(), "Jiro@HUB1");
         let shown = format!("{credential:?} {proof:?} {accepted:?}");

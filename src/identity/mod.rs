@@ -101,7 +101,9 @@ pub fn parse(name: &[u8], hubs: &(impl HubNames + ?Sized), default_hub: Option<&
         None => by_default(name, None),
         Some((_, user, "")) => by_default(user, None),
         Some((rule, user, hub)) => match hubs.find(hub) {
-            Some(hub) => Parsed { user: user.to_owned(), hub: Some(hub.to_owned()), rule, would_be_hub: None },
+            Some(hub) => {
+                Parsed { user: user.to_owned(), hub: Some(hub.to_owned()), rule, would_be_hub: None }
+            }
             None => by_default(name, Some(hub)),
         },
     }

@@ -106,13 +106,17 @@ fn bytes_that_are_no_text_match_nobody() {
 #[test]
 fn a_diagnosis_reads_as_a_sentence() {
     assert_eq!(parsed("yas@guests").to_string(), "user yas, hub Guests (rule: suffix)");
-    assert_eq!(parsed("yas@hub9").to_string(), "user yas@hub9, hub HUB1 (rule: default; there is no hub hub9)");
+    assert_eq!(
+        parsed("yas@hub9").to_string(),
+        "user yas@hub9, hub HUB1 (rule: default; there is no hub hub9)"
+    );
     assert_eq!(parse(b"yas", HUBS, None).to_string(), "user yas, hub none (rule: default)");
 }
 
 #[test]
 fn names_are_the_same_in_any_case() {
-    for (a, b) in [("jiro", "JIRO"), ("Jürgen", "JÜRGEN"), ("straße", "STRASSE"), ("σοφος", "ΣΟΦΟΣ")] {
+    for (a, b) in [("jiro", "JIRO"), ("Jürgen", "JÜRGEN"), ("straße", "STRASSE"), ("σοφος", "ΣΟΦΟΣ")]
+    {
         assert!(same_name(a, b), "{a} {b}");
         assert_eq!(folded(a), folded(b));
     }

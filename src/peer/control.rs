@@ -11,6 +11,8 @@ use crate::l2tp::{self, SessionKey};
 use crate::packet::{Drop, Encap, PacketBuf, Path};
 use crate::ppp::{self, Link, Role};
 use crate::story::{Cause, Stage};
+use crate::wire::avp::MessageType;
+use crate::wire::l2tp::Message;
 use std::sync::Arc;
 
 impl Peer {
@@ -41,7 +43,9 @@ impl Peer {
     pub fn handle_dh(&mut self, cx: &mut Context<'_>, tag: ike::DhTag, result: Result<DhResult, DhError>) {
         let Some(ike) = &mut self.ike else { return };
         let mut out = ike::Output::default();
-        ike.handle_dh(cx.now, &mut cx.ike(), tag, result, &mut out);
+        if let Err(reason) = ike.handle_dh(&mut cx.ike(), tag, result, &mut out) {
+            tracing::debug!(peer = %self.ike_path, %reason, "key agreement of a Quick Mode not used");
+        }
         self.pump_ike(cx, out);
     }
 
@@ -76,7 +80,7 @@ impl Peer {
                 | ike::Event::Notified { .. }
                 | ike::Event::Established(_) => {
                     if let Some(attempt) = &mut self.attempt {
-                        note_ike(attempt, cx.now, &event);
+                        note_ike(attempt, &event);
                     }
                 }
             }
@@ -131,12 +135,12 @@ impl Peer {
     // ---- L2TP ----
 
     pub(super) fn handle_l2tp_control(&mut self, cx: &mut Context<'_>, port: u16, message: &[u8]) -> Result<(), Drop> {
-        if self.attempt.is_none() && l2tp::Lns::is_sccrq(message) {
+        if self.attempt.is_none() && is_sccrq(message) {
             // The client tries again over the IPsec that is still up.
             self.attempt = Some(self.next_attempt(cx));
         }
         let mut out = l2tp::Output::default();
-        let result = self.lns.handle_control(cx.now, port, message, &mut out);
+        let result = self.lns.handle_control(cx.now, port, message, cx.entropy, &mut out);
         let now = cx.now;
         self.note(|attempt| attempt.reach(now, Stage::L2tp));
         self.pump_l2tp(cx, out);
@@ -218,7 +222,7 @@ impl Peer {
                     self.leave(cx, session, story_of_ppp(&cause), cause.to_string());
                     self.pump_l2tp(cx, out);
                 }
-                ppp::Event::Suspended { lcp } => self.suspend(session, lcp),
+                ppp::Event::Suspended { .. } => self.suspend(session),
                 ppp::Event::Identification(text) => {
                     tracing::debug!(peer = %self.data_path, text, "LCP identification");
                 }
@@ -236,7 +240,8 @@ impl Peer {
         });
         let host = self.attempt.as_ref().map(|attempt| attempt.detail().host_name.clone()).unwrap_or_default();
         let link = self.link_key(session);
-        let psk_hub = self.psk.and_then(|id| cx.settings.ike.psk_hub(id).map(str::to_owned));
+        let psk = cx.settings.ike.psks.iter().find(|psk| Some(psk.id) == self.psk);
+        let psk_hub = psk.and_then(|psk| psk.hub.clone());
         let Some(seat) = self.seats.iter().find(|seat| seat.session == session) else { return };
         cx.out.asks.push(Ask::Authenticate(Box::new(Authenticate {
             link,
@@ -251,10 +256,13 @@ impl Peer {
         })));
     }
 
-    /// The worker has set a port number aside for a link.
-    pub fn port_reserved(&mut self, session: SessionKey, port: PortId) {
-        if let Some(seat) = self.seat(session) {
-            seat.state = State::Waiting(port);
+    /// The worker has set a port number aside for a link. Returns the number that the link had before, if it
+    /// negotiates anew.
+    pub fn port_reserved(&mut self, session: SessionKey) -> Option<PortId> {
+        let seat = self.seat(session)?;
+        match std::mem::replace(&mut seat.state, State::Waiting) {
+            State::Joined(member) => Some(member.port),
+            State::Stranger | State::Waiting => None,
         }
     }
 
@@ -282,8 +290,8 @@ impl Peer {
                     cx.out.freed_ports.push(port);
                     return;
                 };
+                cx.out.opened_ports.push((ingress, place.view.clone()));
                 seat.state = State::Joined(Box::new(Member::new(port, *place)));
-                cx.out.opened_ports.push(ingress);
                 let mut out = ppp::Output::default();
                 seat.link.handle_address(cx.now, grant, &mut out);
                 self.note(|attempt| attempt.detail_mut().address = grant.address.to_string());
@@ -291,7 +299,7 @@ impl Peer {
             }
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
                 if let Some(seat) = self.seat(link.session) {
-                    if matches!(seat.state, State::Waiting(_)) {
+                    if matches!(seat.state, State::Waiting) {
                         seat.state = State::Stranger;
                     }
                 }
@@ -300,13 +308,12 @@ impl Peer {
         }
     }
 
-    /// The client negotiates anew: IP stops until it is done; after LCP the user must prove themselves again.
-    fn suspend(&mut self, session: SessionKey, lcp: bool) {
+    /// The client negotiates anew: IP stops until it is done. The link keeps its place until it asks for a new one.
+    fn suspend(&mut self, session: SessionKey) {
         let Some(seat) = self.seat(session) else { return };
         if let State::Joined(member) = &mut seat.state {
             member.up = false;
         }
-        let _ = lcp;
     }
 
     /// IP flows on a link.
@@ -335,6 +342,11 @@ impl Peer {
             self.close_link(cx, session, Cause::ReplacedBySameDevice);
         }
     }
+}
+
+/// Whether a control message begins a tunnel.
+fn is_sccrq(message: &[u8]) -> bool {
+    Message::parse(message).is_ok_and(|message| message.kind == Some(MessageType::SCCRQ))
 }
 
 /// The way of plain ESP between the two hosts of an IKE path.

@@ -4,7 +4,7 @@
 use super::seat::State;
 use super::{Context, Frame, Peer, inner_udp};
 use crate::crypto::engine::OpenJob;
-use crate::l2tp::Lns;
+use crate::l2tp::is_control;
 use crate::packet::{Drop, Encap, PacketBuf, Path};
 use crate::ppp::Class;
 use crate::story::Stage;
@@ -79,7 +79,7 @@ impl Peer {
     }
 
     fn deliver_l2tp(&mut self, cx: &mut Context<'_>, port: u16, mut buf: PacketBuf) -> Result<(), Drop> {
-        if Lns::is_control(&buf) {
+        if is_control(&buf) {
             return self.handle_l2tp_control(cx, port, &buf);
         }
         let session = self.lns.strip_data(&mut buf)?;

@@ -1,7 +1,7 @@
 //! A peer's beginning, its silence and its end.
 
 use super::seat::State;
-use super::tell::{describe_nat, l2tp_cause};
+use super::tell::{describe_client, describe_nat, l2tp_cause};
 use super::{Ask, Context, Peer, PeerKey, Settings, SpiChange};
 use crate::esp::{self, Sad};
 use crate::ike::{self, Ike, IsakmpSa};
@@ -30,7 +30,7 @@ impl Peer {
     ) -> Self {
         attempt.reach(now, Stage::IkeUp);
         attempt.path = sa.path;
-        let client = sa.fingerprint.to_string();
+        let client = describe_client(&sa.fingerprint);
         let identity = sa.remote_id.to_string();
         tracing::info!(peer = %sa.path, client, identity, suite = %sa.suite, step = "ike_up", "Phase 1 up");
         let detail = attempt.detail_mut();
@@ -43,7 +43,7 @@ impl Peer {
             identity: identity.into(),
             client: client.into(),
             ike: Some(Box::new(Ike::new())),
-            ..Self::new(now, key, worker, policy, sa.path, attempt)
+            ..Self::new(now, key, worker, settings, sa.path, attempt)
         }
     }
 
@@ -58,7 +58,7 @@ impl Peer {
         mut attempt: Attempt,
     ) -> Self {
         attempt.detail_mut().client = "clear-text L2TP".to_owned();
-        Self::new(now, key, worker, policy, entropy, path, attempt)
+        Self::new(now, key, worker, settings, path, attempt)
     }
 
     fn new(
@@ -278,7 +278,7 @@ impl Peer {
                 cx.out.freed_ports.push(member.port);
             }
             // The gatehouse's answer brings the port back.
-            State::Waiting(_) | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
+            State::Waiting | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
         }
         if self.seats.is_empty() {
             self.silent_at = cx.now + LINKLESS;

@@ -21,7 +21,7 @@ pub use ask::{Answer, Ask, Authenticate, Place, Reading};
 pub use meter::{Meter, Traffic};
 pub use outbox::{DhTag, Frame, Outbox, Sealing, SpiChange};
 pub use settings::Settings;
-pub use tell::note_ike;
+pub use tell::{cause_of_refusal, note_ike};
 
 
 use crate::entropy::Entropy;

@@ -3,7 +3,8 @@
 use super::{Ask, LinkKey, PeerKey};
 use crate::crypto::dh::DhJob;
 use crate::crypto::engine::SealJob;
-use crate::hub::{Ingress, PortId};
+use crate::hub::{Ingress, PortId, View};
+use std::sync::Arc;
 use crate::wire::isakmp::Cookie;
 use crate::packet::{PacketBuf, Path, Transmit};
 
@@ -59,7 +60,7 @@ pub struct Outbox {
     /// Links that want a port number: the worker sets one aside and asks the gatehouse.
     pub port_wishes: Vec<(LinkKey, Option<std::net::Ipv4Addr>)>,
     /// Ports that the gatehouse has opened, for the worker's table.
-    pub opened_ports: Vec<Ingress>,
+    pub opened_ports: Vec<(Ingress, Arc<View>)>,
     /// Responder cookies of ISAKMP SAs that have ended.
     pub dead_cookies: Vec<Cookie>,
     /// Port numbers that go back to the worker.

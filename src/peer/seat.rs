@@ -20,8 +20,8 @@ pub(super) struct Seat {
 pub(super) enum State {
     /// Nobody is known yet.
     Stranger,
-    /// The user is known; a port number is set aside and the gatehouse has been asked for a place.
-    Waiting(PortId),
+    /// The user is known; the worker has set a port number aside and the gatehouse has been asked for a place.
+    Waiting,
     /// The link is on its hub.
     Joined(Box<Member>),
 }

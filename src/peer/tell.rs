@@ -1,15 +1,14 @@
 //! Translations between the layers' own words for what happened and the story's.
 
-use crate::ike::{self, NatSituation, Progress, Reason};
+use crate::ike::{self, Fingerprint, NatSituation, Progress, Reason};
 use crate::l2tp::{self, Direction, PppEnd};
 use crate::ppp::{self, Phase};
-use crate::story::{Attempt, Cause, Stage};
+use crate::story::{Attempt, Cause};
 use crate::wire::avp::DisconnectCode;
 use crate::wire::ppp::Protocol;
-use std::time::Instant;
 
 /// Notes in the story what IKE reports on the way.
-pub fn note_ike(attempt: &mut Attempt, now: Instant, event: &ike::Event) {
+pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
     match event {
         ike::Event::Progress(Progress::Phase1Started { hint, suite, .. }) => {
             let detail = attempt.detail_mut();
@@ -28,7 +27,6 @@ pub fn note_ike(attempt: &mut Attempt, now: Instant, event: &ike::Event) {
         }
         _ => {}
     }
-    let _ = now;
 }
 
 /// Why IKE refused, in the story's words.
@@ -42,6 +40,14 @@ pub fn cause_of_refusal(refusal: &ike::Refusal) -> Cause {
         Reason::Selectors(_) => Cause::NoEspProposal,
         Reason::TimedOut if refusal.stage == ike::Stage::Identity => Cause::NoNatT,
         Reason::Malformed(_) | Reason::Exchange(_) | Reason::KeyExchange(_) | Reason::TimedOut => Cause::IkeUnfinished,
+    }
+}
+
+/// The kind of client, with its version where that shows.
+pub(super) fn describe_client(fingerprint: &Fingerprint) -> String {
+    match fingerprint.version {
+        Some(version) => format!("{} {version}", fingerprint.hint),
+        None => fingerprint.hint.to_string(),
     }
 }
 

@@ -364,8 +364,11 @@ Events| Req-Sent  Ack-Rcvd  Ack-Sent    Opened
         assert_eq!(rows.len(), 2 * Event::ALL.len());
         let (left, right) = State::ALL.split_at(6);
         for (i, row) in rows.iter().enumerate() {
-            let (states, event) =
-                if i < Event::ALL.len() { (left, Event::ALL[i]) } else { (right, Event::ALL[i - Event::ALL.len()]) };
+            let (states, event) = if i < Event::ALL.len() {
+                (left, Event::ALL[i])
+            } else {
+                (right, Event::ALL[i - Event::ALL.len()])
+            };
             let (name, cells) = row.split_once('|').unwrap();
             assert_eq!(name.trim(), event.abbreviation());
             let ours: Vec<String> = states.iter().map(|state| cell(*state, event)).collect();

@@ -254,5 +254,9 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
 /// Text from the peer, cut to what a log line bears.
 pub(super) fn printable(bytes: &[u8]) -> String {
     const LONGEST: usize = 120;
-    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control() && *c != '\u{fffd}').take(LONGEST).collect()
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .filter(|c| !c.is_control() && *c != '\u{fffd}')
+        .take(LONGEST)
+        .collect()
 }

@@ -77,7 +77,10 @@ impl Habits {
         habits.kind = "macos";
         habits.ipcp.insert(3, IpcpOption::Wins1(ANY));
         habits.ipcp.push(IpcpOption::Wins2(ANY));
-        habits.noise = vec![(Protocol::ACSCP, vec![1, 6, 0, 0, 0, 1, 2, 6, 0, 0, 0, 1]), (Protocol::IPV6CP, interface_id())];
+        habits.noise = vec![
+            (Protocol::ACSCP, vec![1, 6, 0, 0, 0, 1, 2, 6, 0, 0, 0, 1]),
+            (Protocol::IPV6CP, interface_id()),
+        ];
         habits
     }
 

@@ -1,8 +1,8 @@
 //! The options of IPCP (RFC 1332 section 3, RFC 1877): who has which address, and which name servers there are.
 
+use super::Timer;
 use super::event::AddressGrant;
 use super::negotiator::{ControlProtocol, Verdict};
-use super::Timer;
 use crate::wire::ppp::Protocol;
 use crate::wire::ppp_option::{IpcpOption, RawOption, raw_options};
 use crate::wire::{self, Writer};
@@ -59,8 +59,13 @@ impl Ipcp {
 
     /// The address that a Configure-Request asks for; `None` if it leaves the choice to us.
     pub(super) fn asked(options: &[u8]) -> Option<Ipv4Addr> {
-        let address = |raw| if let IpcpOption::Address(address) = IpcpOption::from_raw(raw) { Some(address) } else { None };
-        raw_options(options).map_while(Result::ok).find_map(address).filter(|address| !address.is_unspecified())
+        let address = |raw| {
+            if let IpcpOption::Address(address) = IpcpOption::from_raw(raw) { Some(address) } else { None }
+        };
+        raw_options(options)
+            .map_while(Result::ok)
+            .find_map(address)
+            .filter(|address| !address.is_unspecified())
     }
 }
 
@@ -121,7 +126,12 @@ impl ControlProtocol for Ipcp {
 fn judge_client(options: &[u8], grant: &AddressGrant, hints: &mut u8) -> Result<Verdict, wire::Error> {
     let (mut nak, mut reject) = (Writer::new(), Writer::new());
     let mut named = false;
-    let settle = |raw: RawOption<'_>, asked, ours: Option<Ipv4Addr>, wrap: fn(Ipv4Addr) -> IpcpOption, nak: &mut Writer, reject: &mut Writer| match ours {
+    let settle = |raw: RawOption<'_>,
+                  asked,
+                  ours: Option<Ipv4Addr>,
+                  wrap: fn(Ipv4Addr) -> IpcpOption,
+                  nak: &mut Writer,
+                  reject: &mut Writer| match ours {
         Some(ours) if ours == asked => {}
         Some(ours) => wrap(ours).emit(nak),
         None => raw.emit(reject),

@@ -80,7 +80,14 @@ impl Lcp {
     }
 
     const fn new(wishes: Vec<LcpOption>, offers: Offers, submission: Submission, entropy: Entropy) -> Self {
-        let peer = Agreed { mru: DEFAULT_MRU, our_mru: DEFAULT_MRU, magic: 0, our_magic: 0, pfc: false, acfc: false };
+        let peer = Agreed {
+            mru: DEFAULT_MRU,
+            our_mru: DEFAULT_MRU,
+            magic: 0,
+            our_magic: 0,
+            pfc: false,
+            acfc: false,
+        };
         Self { wishes, offers, submission, peer, asked_of_us: None, loops: 0, entropy }
     }
 
@@ -103,7 +110,9 @@ impl Lcp {
     }
 
     fn our_magic(&self) -> Option<u32> {
-        self.wishes.iter().find_map(|wish| if let LcpOption::Magic(magic) = wish { Some(*magic) } else { None })
+        self.wishes
+            .iter()
+            .find_map(|wish| if let LcpOption::Magic(magic) = wish { Some(*magic) } else { None })
     }
 }
 
@@ -113,7 +122,11 @@ impl ControlProtocol for Lcp {
 
     fn request(&self, w: &mut Writer) {
         // Authentication stands where everybody puts it: after the MRU, before the magic number.
-        let at = self.wishes.iter().position(|wish| matches!(wish, LcpOption::Magic(_))).unwrap_or(self.wishes.len());
+        let at = self
+            .wishes
+            .iter()
+            .position(|wish| matches!(wish, LcpOption::Magic(_)))
+            .unwrap_or(self.wishes.len());
         self.wishes[..at].iter().for_each(|wish| wish.emit(w));
         if let Some(method) = self.offers.current() {
             LcpOption::Auth(method.protocol()).emit(w);
@@ -177,7 +190,8 @@ impl ControlProtocol for Lcp {
                 }
                 LcpOption::Magic(_) => {
                     let fresh = magic_number(&mut self.entropy);
-                    if let Some(LcpOption::Magic(magic)) = self.wish_mut(|w| matches!(w, LcpOption::Magic(_))) {
+                    if let Some(LcpOption::Magic(magic)) = self.wish_mut(|w| matches!(w, LcpOption::Magic(_)))
+                    {
                         *magic = fresh;
                     }
                 }

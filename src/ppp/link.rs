@@ -6,8 +6,8 @@
 //!                    +--------------------------+---- Terminate <--------+-----------------------+
 //! ```
 
-use super::automaton::State;
 use super::auth::{AuthVerdict, Authentication, Login, Progress, Reply};
+use super::automaton::State;
 use super::cause::{Cause, Phase, printable};
 use super::event::{AddressGrant, Event, Lcp as LcpResult, LinkParams, Output};
 use super::habits::Habits;
@@ -189,7 +189,9 @@ impl Link {
         self.heard();
         let result = match protocol {
             Protocol::LCP => self.handle_lcp(now, information, out),
-            Protocol::PAP | Protocol::CHAP | Protocol::EAP => self.handle_auth(now, protocol, information, out),
+            Protocol::PAP | Protocol::CHAP | Protocol::EAP => {
+                self.handle_auth(now, protocol, information, out)
+            }
             Protocol::IPCP => self.handle_ipcp(now, information, out),
             Protocol::IPV4 => Err(Drop::PppNotOpen),
             _ => self.refuse_protocol(protocol, information, out),
@@ -375,8 +377,7 @@ impl Link {
     }
 
     fn repeats_lcp_request(&mut self, now: Instant, packet: &ControlPacket<'_>, out: &mut Output) -> bool {
-        let has_magic = self.agreed.magic != 0;
-        self.lcp.repeat_ack(&mut Ctx { now, timers: &mut self.timers, out }, Protocol::LCP, packet, has_magic)
+        self.lcp.repeat_ack(&mut Ctx { now, timers: &mut self.timers, out }, Protocol::LCP, packet)
     }
 
     fn handle_lcp_timeout(&mut self, now: Instant, out: &mut Output) {
@@ -458,7 +459,12 @@ impl Link {
         self.close(now, cause, out);
     }
 
-    fn recv_echo_request(&mut self, now: Instant, packet: &ControlPacket<'_>, out: &mut Output) -> Result<(), Drop> {
+    fn recv_echo_request(
+        &mut self,
+        now: Instant,
+        packet: &ControlPacket<'_>,
+        out: &mut Output,
+    ) -> Result<(), Drop> {
         if !self.lcp.is_opened() {
             // "silently discarded" (RFC 1661 section 5.8); SoftEther asks before LCP is open.
             return Err(Drop::PppNotOpen);
@@ -510,7 +516,12 @@ impl Link {
     }
 
     /// Tells the peer that we do not speak a protocol: CCP, IPV6CP, Apple's ACSCP … Silence would cost it its time-out.
-    fn refuse_protocol(&mut self, protocol: Protocol, information: &[u8], out: &mut Output) -> Result<(), Drop> {
+    fn refuse_protocol(
+        &mut self,
+        protocol: Protocol,
+        information: &[u8],
+        out: &mut Output,
+    ) -> Result<(), Drop> {
         if !self.lcp.is_opened() {
             return Err(Drop::PppNotOpen);
         }
@@ -610,7 +621,11 @@ impl Link {
             return Err(Drop::PppNotOpen);
         }
         let packet = ControlPacket::parse(information)?;
-        if self.ipcp.repeat_ack(&mut Ctx { now, timers: &mut self.timers, out }, Protocol::IPCP, &packet, false) {
+        if self.ipcp.repeat_ack(
+            &mut Ctx { now, timers: &mut self.timers, out },
+            Protocol::IPCP,
+            &packet,
+        ) {
             return Err(Drop::Repeated);
         }
         if packet.code == Code::TERMINATE_REQUEST {
@@ -717,6 +732,13 @@ impl Link {
         {
             self.seed = setup.entropy.array();
         }
+    }
+}
+
+#[cfg(test)]
+impl Link {
+    pub(super) const fn holds_no_setup(&self) -> bool {
+        self.setup.is_none()
     }
 }
 

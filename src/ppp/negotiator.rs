@@ -116,7 +116,8 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    const NONE: Subject<'static> = Subject { packet: None, data: &[], code: Code::CONFIGURE_NAK, repeat: false };
+    const NONE: Subject<'static> =
+        Subject { packet: None, data: &[], code: Code::CONFIGURE_NAK, repeat: false };
 }
 
 impl Negotiator {
@@ -160,7 +161,12 @@ impl Negotiator {
     }
 
     /// Closes this layer with a Terminate-Request that carries `text`.
-    pub(super) fn close<P: ControlProtocol>(&mut self, ctx: &mut Ctx<'_>, protocol: &P, text: &[u8]) -> Layer {
+    pub(super) fn close<P: ControlProtocol>(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        protocol: &P,
+        text: &[u8],
+    ) -> Layer {
         self.apply(Event::Close, ctx, protocol, &Subject { data: text, ..Subject::NONE })
     }
 
@@ -180,21 +186,13 @@ impl Negotiator {
     /// Answers a byte-for-byte repetition of the request that was acknowledged last, once opened, and says whether it
     /// was one.
     ///
-    /// The RFC would renegotiate. But a peer that starts anew has a new magic number or a new identifier; what repeats
-    /// exactly is a retransmission whose Ack was slow, or a duplicate of the network, and is no reason to tear the link.
-    ///
-    /// With `any_id`, the identifier may differ (Windows counts it up in retransmissions): right where a magic number
-    /// tells one negotiation from the next.
-    pub(super) fn repeat_ack(
-        &self,
-        ctx: &mut Ctx<'_>,
-        protocol: Protocol,
-        packet: &ControlPacket<'_>,
-        any_id: bool,
-    ) -> bool {
-        let same = |(id, options)| (any_id || id == packet.id) && options == hash(packet.data);
-        let repeated =
-            self.is_opened() && packet.code == Code::CONFIGURE_REQUEST && self.acked.is_some_and(same);
+    /// The RFC would renegotiate. But whoever starts anew does so under a new identifier; what repeats exactly is a
+    /// retransmission whose Ack was slow, or a duplicate of the network, and is no reason to tear the link. (The
+    /// identifier has to be the same: a peer in Req-Sent would otherwise wait in vain for a request of ours.)
+    pub(super) fn repeat_ack(&self, ctx: &mut Ctx<'_>, protocol: Protocol, packet: &ControlPacket<'_>) -> bool {
+        let repeated = self.is_opened()
+            && packet.code == Code::CONFIGURE_REQUEST
+            && self.acked == Some((packet.id, hash(packet.data)));
         if repeated {
             ctx.out.send_control(protocol, Code::CONFIGURE_ACK, packet.id, packet.data);
         }
@@ -403,7 +401,10 @@ impl Negotiator {
 fn reject_instead(requested: &[u8], nak: &[u8]) -> Verdict {
     let kinds: Vec<u8> = raw_options(nak).map_while(Result::ok).map(|option| option.kind).collect();
     let mut rejected = Writer::new();
-    raw_options(requested).map_while(Result::ok).filter(|o| kinds.contains(&o.kind)).for_each(|o| o.emit(&mut rejected));
+    raw_options(requested)
+        .map_while(Result::ok)
+        .filter(|o| kinds.contains(&o.kind))
+        .for_each(|o| o.emit(&mut rejected));
     if rejected.is_empty() { Verdict::Ack } else { Verdict::Reject(rejected.finish()) }
 }
 

@@ -13,6 +13,8 @@ mod codec;
 pub mod eap;
 mod error;
 pub mod esp;
+pub mod ether;
+pub mod inet;
 pub mod l2tp;
 mod number;
 pub mod pap;

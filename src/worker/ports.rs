@@ -46,19 +46,19 @@ impl Ports {
 
     /// The gatehouse has opened a port whose number was set aside.
     pub(super) fn open(&mut self, ingress: Ingress, view: Arc<View>) {
-        if let Some(slot) = self.slots.get_mut(ingress.id().index() as usize) {
+        if let Some(slot) = self.slots.get_mut(ingress.id().slot() as usize) {
             slot.open = Some(Open { ingress, view });
         }
     }
 
     /// Takes a number back.
     pub(super) fn release(&mut self, port: PortId) {
-        self.slots.try_remove(port.index() as usize);
+        self.slots.try_remove(port.slot() as usize);
     }
 
     /// Who is behind an open port of this worker.
     pub(super) fn holder(&self, port: PortId) -> Option<Holder> {
-        self.slots.get(port.index() as usize).filter(|slot| slot.open.is_some()).map(|slot| slot.holder)
+        self.slots.get(port.slot() as usize).filter(|slot| slot.open.is_some()).map(|slot| slot.holder)
     }
 
     /// The tables of a hub, by any of its ports here. Only floods that cross workers look this way.
@@ -69,6 +69,6 @@ impl Ports {
 
     /// An open port.
     pub(super) fn get_mut(&mut self, port: PortId) -> Option<&mut Open> {
-        self.slots.get_mut(port.index() as usize)?.open.as_mut()
+        self.slots.get_mut(port.slot() as usize)?.open.as_mut()
     }
 }

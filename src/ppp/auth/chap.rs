@@ -154,7 +154,8 @@ pub(in crate::ppp) struct Client {
     entropy: Entropy,
     /// The proof that the server must send, for MS-CHAPv2.
     expected: Option<String>,
-    answered: Option<u8>,
+    /// The last challenge answered: identifier, hash of its packet, and our response.
+    answered: Option<(u8, u64, Box<[u8]>)>,
 }
 
 impl Client {
@@ -169,14 +170,24 @@ impl Client {
     pub(super) fn handle(&mut self, ctx: &mut Ctx<'_>, information: &[u8]) -> Result<Progress, Drop> {
         match ChapPacket::parse(information)? {
             ChapPacket::Challenge { id, value, .. } => {
-                let (response, expected) = respond(self.algorithm, id, value, &self.login, &mut self.entropy)?;
-                self.expected = expected;
-                self.answered = Some(id);
-                let packet = ChapPacket::Response { id, value: &response, name: &self.login.name };
-                ctx.out.send(Protocol::CHAP, |w| packet.emit(w));
+                let asked = hash(information);
+                // A second response to the same challenge would differ, and with it the proof that we expect.
+                let repeated = self.answered.as_ref().is_some_and(|(_, answered, _)| *answered == asked);
+                if !repeated {
+                    let (response, expected) =
+                        respond(self.algorithm, id, value, &self.login, &mut self.entropy)?;
+                    self.expected = expected;
+                    self.answered = Some((id, asked, response.into()));
+                }
+                if let Some((id, _, value)) = &self.answered {
+                    let packet = ChapPacket::Response { id: *id, value, name: &self.login.name };
+                    ctx.out.send(Protocol::CHAP, |w| packet.emit(w));
+                }
                 Ok(Progress::Continue)
             }
-            ChapPacket::Success { id, .. } | ChapPacket::Failure { id, .. } if Some(id) != self.answered => {
+            ChapPacket::Success { id, .. } | ChapPacket::Failure { id, .. }
+                if self.answered.as_ref().is_none_or(|(answered, ..)| *answered != id) =>
+            {
                 Err(Drop::OutOfOrder)
             }
             ChapPacket::Success { message, .. } => Ok(judge_success(self.expected.as_deref(), message)),
@@ -216,7 +227,9 @@ pub(super) fn respond(
 /// A client's view of a Success: with MS-CHAPv2, the server must prove that it knows the password, too.
 pub(super) fn judge_success(expected: Option<&str>, message: &[u8]) -> Progress {
     match expected {
-        Some(expected) if !message.starts_with(expected.as_bytes()) => Progress::Failed(Cause::ServerNotTrusted, None),
+        Some(expected) if !message.starts_with(expected.as_bytes()) => {
+            Progress::Failed(Cause::ServerNotTrusted, None)
+        }
         _ => Progress::Done(None),
     }
 }
@@ -224,9 +237,10 @@ pub(super) fn judge_success(expected: Option<&str>, message: &[u8]) -> Progress 
 /// A client's view of a Failure.
 pub(super) fn refused(message: &[u8]) -> Cause {
     match MsChapV2Failure::parse(message) {
-        Ok(failure) => {
-            Cause::RefusedByServer { error: Some(failure.error), message: printable(failure.message.as_bytes()) }
-        }
+        Ok(failure) => Cause::RefusedByServer {
+            error: Some(failure.error),
+            message: printable(failure.message.as_bytes()),
+        },
         Err(_) => Cause::RefusedByServer { error: None, message: printable(message) },
     }
 }

@@ -184,7 +184,9 @@ impl Authentication {
     /// The server's machine for what LCP agreed upon. `offers` says which EAP methods may be proposed.
     pub(super) fn server(method: AuthMethod, offers: &Offers, name: &str, entropy: Entropy) -> Self {
         match method {
-            AuthMethod::MsChapV2 => Self::ChapServer(chap::Server::new(ChapAlgorithm::MS_CHAP_V2, name, entropy)),
+            AuthMethod::MsChapV2 => {
+                Self::ChapServer(chap::Server::new(ChapAlgorithm::MS_CHAP_V2, name, entropy))
+            }
             AuthMethod::ChapMd5 => Self::ChapServer(chap::Server::new(ChapAlgorithm::MD5, name, entropy)),
             AuthMethod::Pap => Self::PapServer(pap::Server::default()),
             AuthMethod::EapMsChapV2 | AuthMethod::EapMd5 => {
@@ -267,7 +269,9 @@ impl Authentication {
     /// The authentication timer fired.
     pub(super) fn handle_timeout(&mut self, ctx: &mut Ctx<'_>) -> Progress {
         match self {
-            Self::PapServer(_) | Self::ChapClient(_) | Self::EapClient(_) => Progress::Failed(Cause::AuthTimeout, None),
+            Self::PapServer(_) | Self::ChapClient(_) | Self::EapClient(_) => {
+                Progress::Failed(Cause::AuthTimeout, None)
+            }
             Self::PapClient(client) => client.handle_timeout(ctx),
             Self::ChapServer(server) => server.handle_timeout(ctx),
             Self::EapServer(server) => server.handle_timeout(ctx),

@@ -71,7 +71,8 @@ impl Client {
         if !count_send(ctx, &mut self.sends) {
             return Progress::Failed(Cause::AuthTimeout, None);
         }
-        let request = PapPacket::Request { id: self.sends, name: &self.login.name, password: &self.login.password };
+        let request =
+            PapPacket::Request { id: self.sends, name: &self.login.name, password: &self.login.password };
         ctx.out.send(Protocol::PAP, |w| request.emit(w));
         Progress::Continue
     }
