@@ -184,11 +184,8 @@ impl fmt::Display for TapError {
     }
 }
 
-impl std::error::Error for TapError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+/// The system's own words are part of the message: there is no `source` that would repeat them.
+impl std::error::Error for TapError {}
 
 #[cfg(test)]
 mod tests {
