@@ -165,7 +165,8 @@ impl TapError {
             libc::ENOENT | libc::ENODEV => Some(
                 "/dev/net/tun is missing: sudo modprobe tun; in a container, --device /dev/net/tun. Without it: uplink: none",
             ),
-            libc::EPERM | libc::EACCES => Some("it needs the right CAP_NET_ADMIN"),
+            libc::EACCES => Some("this user may not open /dev/net/tun: sudo chmod a+rw /dev/net/tun"),
+            libc::EPERM => Some("it needs the right CAP_NET_ADMIN"),
             libc::EBUSY | libc::EEXIST => Some(
                 "an interface has that name already: is another gateway with a hub of this name running?",
             ),
