@@ -269,7 +269,8 @@ impl Peer {
     /// Takes an answer of the gatehouse.
     pub fn handle_answer(&mut self, cx: &mut Context<'_>, answer: Answer) {
         match answer {
-            Answer::Verdict { link, verdict, reading, cause } => {
+            Answer::Verdict { link, verdict, reading, cause, dead_after } => {
+                self.dead_after = dead_after.unwrap_or(self.dead_after);
                 self.note(|attempt| {
                     let detail = attempt.detail_mut();
                     (detail.user, detail.hub, detail.rule) = (reading.user, reading.hub, reading.rule);

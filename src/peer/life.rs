@@ -84,6 +84,7 @@ impl Peer {
             attempt: Some(attempt),
             heard: now,
             silent_at: now + LINKLESS,
+            dead_after: settings.dead_after,
             finished: false,
             filed: None,
         }
@@ -207,7 +208,7 @@ impl Peer {
     /// The device has been silent for a while, or may have been: decides what that means.
     fn check_silence(&mut self, cx: &mut Context<'_>) {
         let silent = cx.now.saturating_duration_since(self.heard);
-        let patience = if self.seats.is_empty() { LINKLESS } else { cx.settings.dead_after };
+        let patience = if self.seats.is_empty() { LINKLESS } else { self.dead_after };
         if silent >= patience {
             let cause = self.attempt.as_ref().map_or(Cause::LinkLost, Attempt::cause_of_silence);
             self.close(cx, cause);
@@ -233,7 +234,7 @@ impl Peer {
         let steps = if self.seats.is_empty() {
             [LINKLESS, LINKLESS]
         } else {
-            [cx.settings.probe_after, cx.settings.dead_after]
+            [cx.settings.probe_after, self.dead_after]
         };
         let next = steps.into_iter().find(|step| *step > silent).unwrap_or(steps[1]);
         (self.heard + next).max(cx.now + Duration::from_millis(100))

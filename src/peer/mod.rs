@@ -31,7 +31,7 @@ use crate::l2tp::{Lns, SessionKey};
 use crate::packet::{Path, WorkerId};
 use crate::story::Attempt;
 use seat::Seat;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Names one peer of one worker. The generation keeps an answer for a peer that has gone from reaching its successor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -110,6 +110,8 @@ pub struct Peer {
     attempt: Option<Attempt>,
     /// When an authenticated packet came last.
     heard: Instant,
+    /// How long the device may be silent: its user's patience, once there is a user.
+    dead_after: Duration,
     /// When to look whether the device is silent.
     silent_at: Instant,
     /// Nothing is left to do: the worker removes the peer.
