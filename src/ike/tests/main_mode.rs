@@ -55,7 +55,7 @@ fn every_suite_works_with_short_and_long_keys() {
                 }
                 let suite = IkeSuite::new(cipher, hash, group);
                 let mut config = profile::windows(key());
-                config.phase1 = vec![profile::phase1_transform(1, suite, 600, AttributeOrder::LifeLast)];
+                config.phase1 = vec![profile::phase1_transform(1, suite, 600, AttributeOrder::Charon)];
                 let mut world = World::new(config);
                 world.settings.policy = Policy::legacy();
                 world.connect();

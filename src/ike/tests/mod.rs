@@ -1,6 +1,7 @@
 //! The responder against the client core, in memory, under a clock that only the test moves.
 
 mod aggressive;
+mod captures;
 mod hostile;
 mod main_mode;
 mod quick_mode;
