@@ -91,7 +91,7 @@ fn a_refusal_is_said_under_protection_and_repeated_byte_for_byte() {
     assert_eq!(world.refusals[0].reason, Reason::NoProposal(Mismatch::Hash));
     assert_eq!(world.refusals[0].stage, Stage::QuickMode);
     let mut next = client::Output::default();
-    world.to_client(packet.path, &first[0].buf, &mut next);
+    world.answer_to_client(packet.path, &first[0].buf, &mut next);
     assert!(matches!(
         &next.events[..],
         [
