@@ -1,2 +1,9 @@
-//! The `sekisho` binary.
-fn main() {}
+//! The `sekisho` binary: reads the command line, and leaves the rest to the library.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -3,3 +3,4 @@
 //! does not share is the server's code above `wire` and `crypto`.
 
 pub mod ike;
+pub mod lac;

@@ -37,10 +37,11 @@ impl Gatehouse {
         let judged = self.judge(&config, &parsed, &ask).and_then(|newcomer| self.make_room(clock, newcomer, answers));
         let (verdict, cause) = match judged {
             Ok((session, success)) => {
+                let gateway = config.hubs.get(session.hub).map(|hub| hub.gateway);
                 tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
                     rule = reading.rule, step = "authenticated", "user authenticated");
                 self.sessions.insert(link, session);
-                (AuthVerdict::Admit { success }, None)
+                (AuthVerdict::Admit { success, gateway }, None)
             }
             Err(cause) => {
                 tracing::info!(peer = %ask.path, name = %String::from_utf8_lossy(&ask.name), user = reading.user,
@@ -99,6 +100,8 @@ impl Gatehouse {
         newcomer: Newcomer,
         answers: &mut Vec<Answer>,
     ) -> Result<(Session, Option<String>), Cause> {
+        // The same link authenticates anew: its old place goes back, and nobody is told.
+        self.leave(clock, newcomer.link);
         let mine: Vec<LinkKey> = self
             .sessions
             .iter()

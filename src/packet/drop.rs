@@ -104,4 +104,16 @@ pub enum Drop {
     /// A protocol that the receiving side does not carry.
     #[error("not carried")]
     NotCarried,
+    /// A new MAC address on a port or hub that has as many as it may.
+    #[error("too many MAC addresses")]
+    MacLimit,
+    /// From one client to another where they are kept apart.
+    #[error("clients are isolated")]
+    Isolated,
+    /// A broadcast, multicast or flooded frame beyond the limit of its port or hub.
+    #[error("broadcast storm")]
+    Storm,
+    /// A DHCP server's or router's message from where none may be.
+    #[error("DHCP server or router not allowed here")]
+    RogueServer,
 }

@@ -2,11 +2,12 @@
 //! leases, ports and stories; a worker keeps peers. Between them go these messages, never shared state.
 
 use super::{LinkKey, Meter};
-use crate::hub::{Fdb, HubId, Mac, Notice, Port, PortId};
+use crate::hub::{HubId, Ingress, Mac, Notice, PortId, View};
 use crate::identity::account::Proof;
 use crate::packet::{PacketBuf, Path};
 use crate::ppp::{AddressGrant, AuthVerdict};
 use crate::story::{Cause, Record};
+use crate::wire::inet::Network;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -92,7 +93,9 @@ pub enum Answer {
     Joined {
         /// The link.
         link: LinkKey,
-        /// Its port and all that it needs there.
+        /// The port, for the worker.
+        ingress: Ingress,
+        /// What the link needs there.
         place: Box<Place>,
     },
     /// There is no place: the link must close.
@@ -127,14 +130,12 @@ pub struct Reading {
 /// A link's place on its hub.
 #[derive(Debug)]
 pub struct Place {
-    /// The port, opened.
-    pub port: Port,
-    /// The hub's tables as the data path sees them.
-    pub fdb: Arc<Fdb>,
+    /// The hub as the data path sees it.
+    pub view: Arc<View>,
     /// The link's own MAC.
     pub mac: Mac,
     /// The address and what goes with it.
     pub grant: AddressGrant,
-    /// Bits of network prefix.
-    pub prefix: u8,
+    /// The hub's network.
+    pub network: Network,
 }

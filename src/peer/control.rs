@@ -1,6 +1,7 @@
 //! The control plane of a peer: events of one layer become calls of the next.
 
 use super::seat::{Member, Seat, State};
+use super::tell::{l2tp_end_of_ppp, note_ike, story_of_l2tp, story_of_ppp};
 use super::{Answer, Ask, Authenticate, Context, Frame, Meter, Peer, SpiChange};
 use crate::crypto::dh::{DhError, DhResult};
 use crate::esp::SaParams;
@@ -9,9 +10,10 @@ use crate::ike::{self, EspSa, IsakmpSa};
 use crate::l2tp::{self, SessionKey};
 use crate::packet::{Drop, Encap, PacketBuf, Path};
 use crate::ppp::{self, Link, Role};
-use crate::story::{Attempt, Cause, Stage};
+use crate::story::{Cause, Stage};
+use crate::wire::avp::MessageType;
+use crate::wire::l2tp::Message;
 use std::sync::Arc;
-use std::time::Instant;
 
 impl Peer {
     // ---- IKE ----
@@ -23,7 +25,7 @@ impl Peer {
     pub fn handle_ike(&mut self, cx: &mut Context<'_>, path: Path, message: &[u8]) -> Result<(), Drop> {
         let Some(ike) = &mut self.ike else { return Err(Drop::UnknownCookies) };
         let mut out = ike::Output::default();
-        let result = ike.handle(cx.now, &cx.settings.ike, cx.entropy, &path, message, &mut out);
+        let result = ike.handle(cx.now, &mut cx.ike(), path, message, &mut out);
         self.pump_ike(cx, out);
         result
     }
@@ -33,15 +35,17 @@ impl Peer {
         self.heard(cx);
         let Some(ike) = &mut self.ike else { return };
         let mut out = ike::Output::default();
-        ike.adopt(cx.now, &cx.settings.ike, sa, &mut out);
+        ike.adopt(&cx.ike(), sa, &mut out);
         self.pump_ike(cx, out);
     }
 
     /// Takes the result of an exponentiation for a Quick Mode with PFS.
-    pub fn handle_dh(&mut self, cx: &mut Context<'_>, tag: u32, result: Result<DhResult, DhError>) {
+    pub fn handle_dh(&mut self, cx: &mut Context<'_>, tag: ike::DhTag, result: Result<DhResult, DhError>) {
         let Some(ike) = &mut self.ike else { return };
         let mut out = ike::Output::default();
-        ike.handle_dh(cx.now, &cx.settings.ike, cx.entropy, tag, result, &mut out);
+        if let Err(reason) = ike.handle_dh(cx.now, &mut cx.ike(), tag, result, &mut out) {
+            tracing::debug!(peer = %self.ike_path, %reason, "key agreement of a Quick Mode not used");
+        }
         self.pump_ike(cx, out);
     }
 
@@ -52,22 +56,31 @@ impl Peer {
         for event in out.events {
             match event {
                 ike::Event::EspReady(sa) => self.install(cx, *sa),
-                ike::Event::EspConfirmed(spi) => self.sad.confirm(cx.now, spi),
-                ike::Event::EspDeleted { spi } => {
-                    if let Some(local_spi) = self.sad.remove_by_outbound(spi) {
-                        cx.out.spis.push(SpiChange::Remove(local_spi));
-                    }
+                ike::Event::EspConfirmed { inbound_spi } => self.sad.confirm(inbound_spi),
+                // The SA database has its own time-out for pairs that nobody uses.
+                ike::Event::EspUnconfirmed { .. } => {}
+                ike::Event::EspDeleted { inbound_spi, .. } => {
+                    self.sad.retire(cx.now, inbound_spi);
                     self.check_deserted(cx);
                 }
-                ike::Event::IsakmpDeleted { .. } => self.check_deserted(cx),
-                ike::Event::InitialContact => self.begin_anew(cx),
+                ike::Event::IsakmpDeleted { cookies } => {
+                    cx.out.dead_cookies.push(cookies.responder);
+                    self.check_deserted(cx);
+                }
+                ike::Event::IsakmpExpired { cookies } => cx.out.dead_cookies.push(cookies.responder),
+                ike::Event::InitialContact { .. } => self.begin_anew(cx),
                 ike::Event::DhRequired { tag, job } => {
                     cx.out.dh.push((super::DhTag::QuickMode(self.key, tag), job));
                 }
-                ike::Event::Alive => self.heard(cx),
-                other => {
+                ike::Event::Alive { .. } => self.heard(cx),
+                ike::Event::DpdFailed => tracing::debug!(peer = %self.ike_path, "no answer to R-U-THERE"),
+                ike::Event::RekeyFailed { .. } => self.note(|attempt| attempt.detail_mut().note = "rekey failed".into()),
+                ike::Event::Progress(_)
+                | ike::Event::Refused(_)
+                | ike::Event::Notified { .. }
+                | ike::Event::Established(_) => {
                     if let Some(attempt) = &mut self.attempt {
-                        note_ike(attempt, cx.now, &other);
+                        note_ike(attempt, &event);
                     }
                 }
             }
@@ -77,34 +90,57 @@ impl Peer {
     /// A Quick Mode has made a pair of ESP SAs.
     fn install(&mut self, cx: &mut Context<'_>, sa: EspSa) {
         let suite = sa.suite.to_string();
-        tracing::info!(peer = %self.ike_path, spi = %format_args!("{:08x}", sa.inbound_spi), suite, step = "ipsec_up", "ESP SAs up");
-        self.data_path = if sa.udp_encap { self.ike_path } else { plain_esp(self.ike_path) };
+        tracing::info!(peer = %sa.path, spi = %format_args!("{:08x}", sa.inbound_spi), suite, udp = sa.udp_encap,
+            step = "ipsec_up", "ESP SAs up");
+        let inbound_spi = sa.inbound_spi;
+        let first = self.sad.is_empty();
+        if first {
+            self.data_path = if sa.udp_encap { sa.path } else { plain_esp(sa.path) };
+        }
+        let params = SaParams {
+            inbound_spi,
+            outbound_spi: sa.outbound_spi,
+            suite: sa.suite,
+            inbound_key: sa.inbound_key,
+            outbound_key: sa.outbound_key,
+            udp_encap: sa.udp_encap,
+            life_seconds: sa.life_seconds,
+            life_kilobytes: sa.life_kilobytes,
+            confirmed: sa.confirmed,
+        };
+        match self.sad.install(cx.now, params) {
+            Ok(evicted) => {
+                cx.out.spis.push(SpiChange::Add(inbound_spi));
+                if let Some(evicted) = evicted {
+                    cx.out.spis.push(SpiChange::Remove(evicted.inbound_spi));
+                    self.delete_esp(cx, evicted.inbound_spi);
+                }
+            }
+            Err(error) => tracing::warn!(peer = %self.ike_path, %error, "ESP SA not installed"),
+        }
         let now = cx.now;
         self.note(|attempt| {
             attempt.reach(now, Stage::IpsecUp);
             attempt.detail_mut().esp = suite;
         });
-        cx.out.spis.push(SpiChange::Add(sa.inbound_spi));
-        self.sad.install(now, SaParams::from(sa));
     }
 
     /// The device says that it has begun anew: what it had before the newest Phase 1 is dead.
     fn begin_anew(&mut self, cx: &mut Context<'_>) {
-        if self.seats.is_empty() {
-            return;
+        if !self.seats.is_empty() {
+            self.close_links(cx, Cause::ReplacedBySameDevice);
         }
-        self.close_links(cx, Cause::ReplacedBySameDevice);
     }
 
     // ---- L2TP ----
 
     pub(super) fn handle_l2tp_control(&mut self, cx: &mut Context<'_>, port: u16, message: &[u8]) -> Result<(), Drop> {
-        if self.attempt.is_none() && l2tp::Lns::is_sccrq(message) {
+        if self.attempt.is_none() && is_sccrq(message) {
             // The client tries again over the IPsec that is still up.
             self.attempt = Some(self.next_attempt(cx));
         }
         let mut out = l2tp::Output::default();
-        let result = self.lns.handle_control(cx.now, port, message, &mut out);
+        let result = self.lns.handle_control(cx.now, port, message, cx.entropy, &mut out);
         let now = cx.now;
         self.note(|attempt| attempt.reach(now, Stage::L2tp));
         self.pump_l2tp(cx, out);
@@ -118,18 +154,23 @@ impl Peer {
         }
         for event in out.events {
             match event {
-                l2tp::Event::TunnelUp { host_name, .. } => {
-                    tracing::info!(peer = %self.data_path, host = %host_name, step = "l2tp", "L2TP tunnel up");
-                    self.note(|attempt| attempt.detail_mut().host_name = host_name);
+                l2tp::Event::TunnelAsked { info, .. } | l2tp::Event::TunnelUp { info, .. } => {
+                    self.note(|attempt| attempt.detail_mut().host_name.clone_from(&info.host_name));
+                }
+                l2tp::Event::TunnelFailed { info, cause } => {
+                    self.note(|attempt| attempt.detail_mut().host_name.clone_from(&info.host_name));
+                    self.tunnel_gone(cx, story_of_l2tp(cause), cause.to_string());
                 }
                 l2tp::Event::SessionUp { key, .. } => self.seat_down(cx, key),
+                l2tp::Event::SessionFailed { cause, .. } => {
+                    let story = story_of_l2tp(cause);
+                    self.note(|attempt| attempt.suspect(story));
+                }
                 l2tp::Event::SessionDown { key, cause } => {
-                    let (cause, note) = story_of_l2tp(&cause);
-                    self.leave(cx, key, cause, note);
+                    self.leave(cx, key, story_of_l2tp(cause), cause.to_string());
                 }
                 l2tp::Event::TunnelDown { cause, .. } => {
-                    let (cause, note) = story_of_l2tp(&cause);
-                    self.tunnel_gone(cx, cause, note);
+                    self.tunnel_gone(cx, story_of_l2tp(cause), cause.to_string());
                 }
             }
         }
@@ -176,15 +217,16 @@ impl Peer {
                 }
                 ppp::Event::Up(params) => self.link_up(cx, session, &params),
                 ppp::Event::Down(cause) => {
-                    let (cause, note) = story_of_ppp(&cause);
                     let mut out = l2tp::Output::default();
-                    self.lns.close_session(cx.now, session, l2tp::Cause::from_story(cause), &mut out);
-                    self.leave(cx, session, cause, note);
+                    self.lns.close_session(cx.now, session, l2tp_end_of_ppp(&cause), &mut out);
+                    self.leave(cx, session, story_of_ppp(&cause), cause.to_string());
                     self.pump_l2tp(cx, out);
                 }
+                ppp::Event::Suspended { .. } => self.suspend(session),
                 ppp::Event::Identification(text) => {
                     tracing::debug!(peer = %self.data_path, text, "LCP identification");
                 }
+                ppp::Event::TimeRemaining(_) | ppp::Event::Refused(_) => {}
             }
         }
     }
@@ -198,7 +240,8 @@ impl Peer {
         });
         let host = self.attempt.as_ref().map(|attempt| attempt.detail().host_name.clone()).unwrap_or_default();
         let link = self.link_key(session);
-        let psk_hub = self.psk.and_then(|id| cx.settings.ike.psk_hub(id).map(str::to_owned));
+        let psk = cx.settings.ike.psks.iter().find(|psk| Some(psk.id) == self.psk);
+        let psk_hub = psk.and_then(|psk| psk.hub.clone());
         let Some(seat) = self.seats.iter().find(|seat| seat.session == session) else { return };
         cx.out.asks.push(Ask::Authenticate(Box::new(Authenticate {
             link,
@@ -213,10 +256,13 @@ impl Peer {
         })));
     }
 
-    /// The worker has set a port number aside for a link.
-    pub fn port_reserved(&mut self, session: SessionKey, port: PortId) {
-        if let Some(seat) = self.seat(session) {
-            seat.state = State::Waiting(port);
+    /// The worker has set a port number aside for a link. Returns the number that the link had before, if it
+    /// negotiates anew.
+    pub fn port_reserved(&mut self, session: SessionKey) -> Option<PortId> {
+        let seat = self.seat(session)?;
+        match std::mem::replace(&mut seat.state, State::Waiting) {
+            State::Joined(member) => Some(member.port),
+            State::Stranger | State::Waiting => None,
         }
     }
 
@@ -233,31 +279,40 @@ impl Peer {
                 });
                 let Some(seat) = self.seat(link.session) else { return };
                 let mut out = ppp::Output::default();
-                seat.link.handle_verdict(cx.now, verdict, &mut out);
+                seat.link.handle_verdict(cx.now, &verdict, &mut out);
                 self.pump_ppp(cx, link.session, out);
             }
-            Answer::Joined { link, place } => {
-                let grant = place.grant.clone();
+            Answer::Joined { link, ingress, place } => {
+                let grant = place.grant;
+                let port = ingress.id();
                 let Some(seat) = self.seat(link.session) else {
                     cx.out.asks.push(Ask::Leave { link, cause: Cause::PeerLeft });
-                    cx.out.freed_ports.push(place.port);
+                    cx.out.freed_ports.push(port);
                     return;
                 };
-                seat.state = State::Joined(Box::new(Member::new(*place)));
+                cx.out.opened_ports.push((ingress, place.view.clone()));
+                seat.state = State::Joined(Box::new(Member::new(port, *place)));
                 let mut out = ppp::Output::default();
-                let address = grant.address.to_string();
                 seat.link.handle_address(cx.now, grant, &mut out);
-                self.note(|attempt| attempt.detail_mut().address = address);
+                self.note(|attempt| attempt.detail_mut().address = grant.address.to_string());
                 self.pump_ppp(cx, link.session, out);
             }
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
                 if let Some(seat) = self.seat(link.session) {
-                    if matches!(seat.state, State::Waiting(_)) {
+                    if matches!(seat.state, State::Waiting) {
                         seat.state = State::Stranger;
                     }
                 }
                 self.close_link(cx, link.session, cause);
             }
+        }
+    }
+
+    /// The client negotiates anew: IP stops until it is done. The link keeps its place until it asks for a new one.
+    fn suspend(&mut self, session: SessionKey) {
+        let Some(seat) = self.seat(session) else { return };
+        if let State::Joined(member) = &mut seat.state {
+            member.up = false;
         }
     }
 
@@ -268,10 +323,10 @@ impl Peer {
         let Some(seat) = self.seat(session) else { return };
         let State::Joined(member) = &mut seat.state else { return };
         member.up = true;
-        member.vnic.set_mtu(params.remote_mru);
-        let (port, view) = (member.port, member.view.clone());
+        member.vnic.set_mtu(params.mru);
+        let port = member.port;
         let frames = &mut cx.out.frames;
-        member.vnic.announce(&mut |buf: PacketBuf| frames.push(Frame { from: port, view: view.clone(), buf }));
+        member.vnic.announce(&mut |buf: PacketBuf| frames.push(Frame { from: port, buf }));
         self.note(|attempt| attempt.reach(now, Stage::LinkUp));
         if let Some(attempt) = &self.attempt {
             let detail = attempt.detail();
@@ -289,6 +344,11 @@ impl Peer {
     }
 }
 
+/// Whether a control message begins a tunnel.
+fn is_sccrq(message: &[u8]) -> bool {
+    Message::parse(message).is_ok_and(|message| message.kind == Some(MessageType::SCCRQ))
+}
+
 /// The way of plain ESP between the two hosts of an IKE path.
 fn plain_esp(ike: Path) -> Path {
     let mut path = Path { encap: Encap::Esp, ..ike };
@@ -297,17 +357,3 @@ fn plain_esp(ike: Path) -> Path {
     path
 }
 
-/// Notes in the story what IKE reports on the way.
-pub fn note_ike(attempt: &mut Attempt, now: Instant, event: &ike::Event) {
-    let _ = (attempt, now, event);
-}
-
-fn story_of_l2tp(cause: &l2tp::Cause) -> (Cause, String) {
-    let _ = cause;
-    (Cause::PeerLeft, String::new())
-}
-
-fn story_of_ppp(cause: &ppp::Cause) -> (Cause, String) {
-    let _ = cause;
-    (Cause::PeerLeft, String::new())
-}

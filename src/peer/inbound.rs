@@ -4,13 +4,15 @@
 use super::seat::State;
 use super::{Context, Frame, Peer, inner_udp};
 use crate::crypto::engine::OpenJob;
-use crate::l2tp::Lns;
+use crate::l2tp::is_control;
 use crate::packet::{Drop, Encap, PacketBuf, Path};
 use crate::ppp::Class;
 use crate::story::Stage;
 
 /// IP protocol number of UDP.
 const UDP: u8 = 17;
+/// Next header of a packet that only hides traffic patterns (RFC 4303 section 2.6).
+const DUMMY: u8 = 59;
 
 impl Peer {
     /// First look at an ESP packet: is its SA ours and current, could its sequence number be new? Changes nothing.
@@ -28,6 +30,9 @@ impl Peer {
     pub fn deliver(&mut self, cx: &mut Context<'_>, path: Path, job: OpenJob) -> Result<(), Drop> {
         let inner = self.sad.deliver(cx.now, job)?;
         self.heard(cx);
+        if inner.next_header == DUMMY {
+            return Ok(());
+        }
         if inner.newest && path != self.data_path {
             self.move_path(path);
         }
@@ -53,6 +58,9 @@ impl Peer {
     pub(super) fn heard(&mut self, cx: &Context<'_>) {
         self.heard = cx.now;
         self.lns.heard(cx.now);
+        if let Some(ike) = &mut self.ike {
+            ike.heard();
+        }
         for seat in &self.seats {
             seat.meter.heard(cx.millis);
         }
@@ -63,12 +71,15 @@ impl Peer {
         tracing::info!(peer = %path, from = %self.data_path, "path moved");
         if path.encap == Encap::NatT {
             self.ike_path = path;
+            if let Some(ike) = &mut self.ike {
+                ike.moved(path);
+            }
         }
         self.data_path = path;
     }
 
     fn deliver_l2tp(&mut self, cx: &mut Context<'_>, port: u16, mut buf: PacketBuf) -> Result<(), Drop> {
-        if Lns::is_control(&buf) {
+        if is_control(&buf) {
             return self.handle_l2tp_control(cx, port, &buf);
         }
         let session = self.lns.strip_data(&mut buf)?;
@@ -80,10 +91,9 @@ impl Peer {
                 seat.meter.inbound(buf.len());
                 let first = !std::mem::replace(&mut member.talked, true);
                 let port = member.port;
-                let view = &member.view;
                 let frames = &mut cx.out.frames;
-                let result = member.vnic.send_ip(cx.now, view, buf, &mut |buf| {
-                    frames.push(Frame { from: port, view: view.clone(), buf });
+                let result = member.vnic.send_ip(cx.now, &member.view, buf, &mut |buf| {
+                    frames.push(Frame { from: port, buf });
                 });
                 if first {
                     self.note(|attempt| attempt.reach(cx.now, Stage::Traffic));

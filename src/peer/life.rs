@@ -1,14 +1,15 @@
 //! A peer's beginning, its silence and its end.
 
-use super::seat::State;
-use super::{Ask, Context, Peer, PeerKey, Settings};
-use crate::entropy::Entropy;
-use crate::esp::Sad;
-use crate::ike::{Ike, IsakmpSa};
+use super::seat::{Seat, State};
+use super::tell::{describe_client, describe_nat, l2tp_cause};
+use super::{Ask, Context, Frame, Peer, PeerKey, Settings, SpiChange};
+use crate::esp::{self, Sad};
+use crate::ike::{self, Ike, IsakmpSa};
 use crate::l2tp::{self, Lns, SessionKey};
 use crate::packet::{Encap, Path, WorkerId};
 use crate::ppp;
 use crate::story::{Attempt, Cause, Stage};
+use crate::wire::isakmp::Cookie;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -24,26 +25,25 @@ impl Peer {
         key: PeerKey,
         worker: WorkerId,
         settings: &Settings,
-        entropy: &mut Entropy,
         sa: &IsakmpSa,
         mut attempt: Attempt,
     ) -> Self {
         attempt.reach(now, Stage::IkeUp);
-        attempt.path = sa.path();
-        let client = sa.client_kind().to_owned();
-        let identity = sa.remote_identity().to_string();
-        tracing::info!(peer = %sa.path(), client, identity, suite = %sa.suite(), step = "ike_up", "Phase 1 up");
+        attempt.path = sa.path;
+        let client = describe_client(&sa.fingerprint);
+        let identity = sa.remote_id.to_string();
+        tracing::info!(peer = %sa.path, client, identity, suite = %sa.suite, step = "ike_up", "Phase 1 up");
         let detail = attempt.detail_mut();
         detail.client.clone_from(&client);
         detail.identity.clone_from(&identity);
-        detail.ike = sa.suite().to_string();
-        detail.nat = sa.nat().to_string();
+        detail.ike = sa.suite.to_string();
+        detail.nat = describe_nat(&sa.nat);
         Self {
-            psk: Some(sa.psk()),
+            psk: Some(sa.psk),
             identity: identity.into(),
             client: client.into(),
-            ike: Some(Box::new(Ike::new(worker))),
-            ..Self::new(now, key, worker, policy, entropy, sa.path(), attempt)
+            ike: Some(Box::new(Ike::new())),
+            ..Self::new(now, key, worker, settings, sa.path, attempt)
         }
     }
 
@@ -54,12 +54,11 @@ impl Peer {
         key: PeerKey,
         worker: WorkerId,
         settings: &Settings,
-        entropy: &mut Entropy,
         path: Path,
         mut attempt: Attempt,
     ) -> Self {
         attempt.detail_mut().client = "clear-text L2TP".to_owned();
-        Self::new(now, key, worker, policy, entropy, path, attempt)
+        Self::new(now, key, worker, settings, path, attempt)
     }
 
     fn new(
@@ -67,7 +66,6 @@ impl Peer {
         key: PeerKey,
         worker: WorkerId,
         settings: &Settings,
-        entropy: &mut Entropy,
         path: Path,
         attempt: Attempt,
     ) -> Self {
@@ -75,8 +73,8 @@ impl Peer {
             key,
             worker,
             ike: None,
-            sad: Sad::default(),
-            lns: Lns::new(settings.l2tp.clone(), worker, entropy.fork()),
+            sad: Sad::new(settings.esp),
+            lns: Lns::new(settings.l2tp.clone(), worker),
             seats: Vec::new(),
             ike_path: path,
             data_path: path,
@@ -85,6 +83,7 @@ impl Peer {
             client: "".into(),
             attempt: Some(attempt),
             heard: now,
+            silent_at: now + LINKLESS,
             finished: false,
             filed: None,
         }
@@ -93,17 +92,17 @@ impl Peer {
     /// Whether this Phase 1 renews one of this peer's: same identity, same key. (The worker has compared the way.)
     #[must_use]
     pub fn is_renewed_by(&self, sa: &IsakmpSa) -> bool {
-        !self.finished && self.psk == Some(sa.psk()) && *self.identity == sa.remote_identity().to_string()
+        !self.finished && self.psk == Some(sa.psk) && *self.identity == sa.remote_id.to_string()
     }
 
     /// Responder cookies of the ISAKMP SAs.
-    pub fn cookies(&self) -> Vec<u64> {
-        self.ike.as_ref().map(|ike| ike.cookies()).unwrap_or_default()
+    pub fn cookies(&self) -> impl Iterator<Item = Cookie> {
+        self.ike.iter().flat_map(|ike| ike.isakmp_sas()).map(|sa| sa.cookies.responder)
     }
 
     /// Inbound SPIs.
-    pub fn spis(&self) -> Vec<u32> {
-        self.sad.inbound_spis()
+    pub fn spis(&self) -> impl Iterator<Item = u32> {
+        self.sad.spis().map(|pair| pair.inbound_spi)
     }
 
     /// The remote address of a clear-text peer.
@@ -127,15 +126,15 @@ impl Peer {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let layers = [self.ike.as_ref().and_then(|ike| ike.poll_timeout()), self.sad.poll_timeout(), self.lns.poll_timeout()];
-        let links = self.seats.iter().filter_map(|seat| seat.link.poll_timeout());
+        let links = self.seats.iter().filter_map(Seat::poll_timeout);
         layers.into_iter().flatten().chain(links).chain([self.silent_at]).min()
     }
 
     /// Fires what is due.
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
         if let Some(ike) = &mut self.ike {
-            let mut out = crate::ike::Output::default();
-            ike.handle_timeout(cx.now, &cx.settings.ike, cx.entropy, &mut out);
+            let mut out = ike::Output::default();
+            ike.handle_timeout(cx.now, &mut cx.ike(), &mut out);
             self.pump_ike(cx, out);
         }
         self.esp_timeout(cx);
@@ -145,13 +144,17 @@ impl Peer {
         let due: Vec<_> = self
             .seats
             .iter()
-            .filter(|seat| seat.link.poll_timeout().is_some_and(|at| at <= cx.now))
+            .filter(|seat| seat.poll_timeout().is_some_and(|at| at <= cx.now))
             .map(|seat| seat.session)
             .collect();
         for session in due {
             let mut out = ppp::Output::default();
             if let Some(seat) = self.seat(session) {
                 seat.link.handle_timeout(cx.now, &mut out);
+                if let State::Joined(member) = &mut seat.state {
+                    let (port, frames) = (member.port, &mut cx.out.frames);
+                    member.vnic.handle_timeout(cx.now, &mut |buf| frames.push(Frame { from: port, buf }));
+                }
             }
             self.pump_ppp(cx, session, out);
         }
@@ -169,22 +172,36 @@ impl Peer {
     pub(super) fn pump_esp(&mut self, cx: &mut Context<'_>, events: Vec<esp::Event>) {
         for event in events {
             match event {
-                esp::Event::Expired { inbound_spi, outbound_spi } => {
+                esp::Event::Expired { inbound_spi, limit, .. } => {
                     cx.out.spis.push(SpiChange::Remove(inbound_spi));
-                    let Some(ike) = &mut self.ike else { continue };
-                    let mut out = ike::Output::default();
-                    ike.delete_esp(cx.now, cx.entropy, inbound_spi, outbound_spi, &mut out);
-                    self.pump_ike(cx, out);
+                    if limit == esp::Limit::Retired {
+                        if let Some(ike) = &mut self.ike {
+                            ike.forget_esp(inbound_spi);
+                        }
+                    } else {
+                        self.delete_esp(cx, inbound_spi);
+                    }
+                    self.check_deserted(cx);
                 }
-                esp::Event::RekeyNow { .. } => {
-                    // The client renews its keys in time; we only where it did not.
+                // The client renews its keys in time; we only where it did not.
+                esp::Event::RekeySoon { inbound_spi, .. } | esp::Event::RekeyNow { inbound_spi, .. } => {
                     let Some(ike) = &mut self.ike else { continue };
                     let mut out = ike::Output::default();
-                    ike.start_quick_mode(cx.now, &cx.settings.ike, cx.entropy, &mut out);
+                    if let Err(reason) = ike.start_quick_mode(cx.now, &mut cx.ike(), inbound_spi, &mut out) {
+                        tracing::debug!(peer = %self.ike_path, %reason, "no Quick Mode of ours");
+                    }
                     self.pump_ike(cx, out);
                 }
             }
         }
+    }
+
+    /// Tells the client that a pair of ESP SAs is no more.
+    pub(super) fn delete_esp(&mut self, cx: &mut Context<'_>, inbound_spi: u32) {
+        let Some(ike) = &mut self.ike else { return };
+        let mut out = ike::Output::default();
+        ike.delete_esp(&mut cx.ike(), inbound_spi, &mut out);
+        self.pump_ike(cx, out);
     }
 
     /// The device has been silent for a while, or may have been: decides what that means.
@@ -207,7 +224,7 @@ impl Peer {
     fn probe(&mut self, cx: &mut Context<'_>) {
         let Some(ike) = &mut self.ike else { return };
         let mut out = ike::Output::default();
-        ike.start_dpd(cx.now, &cx.settings.ike, cx.entropy, &mut out);
+        ike.start_dpd(cx.now, &mut cx.ike(), &mut out);
         self.pump_ike(cx, out);
     }
 
@@ -226,8 +243,8 @@ impl Peer {
 
     /// Everything that came through IPsec has ended with a Delete: the device has left without an L2TP goodbye.
     pub(super) fn check_deserted(&mut self, cx: &mut Context<'_>) {
-        let deserted = self.sad.is_empty() && self.ike.as_ref().is_none_or(|ike| ike.is_empty());
-        if deserted && !self.finished {
+        let Some(ike) = &self.ike else { return };
+        if !self.finished && !self.sad.can_send() && ike.isakmp_sas().next().is_none() {
             self.close(cx, Cause::PeerLeft);
         }
     }
@@ -237,7 +254,7 @@ impl Peer {
         self.note(|attempt| attempt.suspect(cause));
         let Some(seat) = self.seat(session) else { return };
         let mut out = ppp::Output::default();
-        seat.link.close(cx.now, ppp::Cause::closed_by_us(), &mut out);
+        seat.link.close(cx.now, ppp::Cause::Administrative(cause.summary()), &mut out);
         // The goodbye goes out; what the machine says of its own end is what we know already.
         out.events.clear();
         self.pump_ppp(cx, session, out);
@@ -265,7 +282,7 @@ impl Peer {
                 cx.out.freed_ports.push(member.port);
             }
             // The gatehouse's answer brings the port back.
-            State::Waiting(_) | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
+            State::Waiting | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
         }
         if self.seats.is_empty() {
             self.silent_at = cx.now + LINKLESS;
@@ -304,7 +321,7 @@ impl Peer {
         self.pump_l2tp(cx, out);
         if let Some(ike) = &mut self.ike {
             let mut out = ike::Output::default();
-            ike.delete_all(cx.now, cx.entropy, &self.sad.inbound_spis(), &mut out);
+            ike.delete_all(&mut cx.ike(), &mut out);
             for transmit in out.packets {
                 cx.out.transmit_ike(transmit);
             }

@@ -14,17 +14,21 @@ mod meter;
 mod outbound;
 mod outbox;
 mod seat;
+mod settings;
+mod tell;
 
 pub use ask::{Answer, Ask, Authenticate, Place, Reading};
 pub use meter::{Meter, Traffic};
 pub use outbox::{DhTag, Frame, Outbox, Sealing, SpiChange};
+pub use settings::Settings;
+pub use tell::{cause_of_refusal, note_ike};
 
 
 use crate::entropy::Entropy;
 use crate::esp::Sad;
-use crate::ike::{Ike, PskId};
+use crate::ike::{self, Ike, PskId};
 use crate::l2tp::{Lns, SessionKey};
-use crate::packet::Path;
+use crate::packet::{Path, WorkerId};
 use crate::story::Attempt;
 use seat::Seat;
 use std::time::Instant;
@@ -42,7 +46,7 @@ pub struct PeerKey {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LinkKey {
     /// Its worker.
-    pub worker: crate::packet::WorkerId,
+    pub worker: WorkerId,
     /// Its peer.
     pub peer: PeerKey,
     /// Its L2TP session, by our own numbers.
@@ -61,14 +65,31 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The worker's randomness.
     pub entropy: &'a mut Entropy,
+    /// Whether an inbound SPI is taken by any peer of the worker.
+    pub spi_taken: &'a dyn Fn(u32) -> bool,
+    /// The worker.
+    pub worker: WorkerId,
     /// Where effects go.
     pub out: &'a mut Outbox,
+}
+
+impl Context<'_> {
+    /// What IKE wants to be lent.
+    fn ike(&mut self) -> ike::Context<'_> {
+        ike::Context {
+            settings: &self.settings.ike,
+            entropy: self.entropy,
+            worker: self.worker,
+            unix_now: self.unix,
+            spi_taken: self.spi_taken,
+        }
+    }
 }
 
 /// One remote device.
 pub struct Peer {
     key: PeerKey,
-    worker: crate::packet::WorkerId,
+    worker: WorkerId,
     /// None for clear-text L2TP.
     ike: Option<Box<Ike>>,
     sad: Sad,
@@ -89,6 +110,8 @@ pub struct Peer {
     attempt: Option<Attempt>,
     /// When an authenticated packet came last.
     heard: Instant,
+    /// When to look whether the device is silent.
+    silent_at: Instant,
     /// Nothing is left to do: the worker removes the peer.
     finished: bool,
     /// The deadline that the worker has filed for this peer.

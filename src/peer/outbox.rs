@@ -3,7 +3,9 @@
 use super::{Ask, LinkKey, PeerKey};
 use crate::crypto::dh::DhJob;
 use crate::crypto::engine::SealJob;
-use crate::hub::PortId;
+use crate::hub::{Ingress, PortId, View};
+use std::sync::Arc;
+use crate::wire::isakmp::Cookie;
 use crate::packet::{PacketBuf, Path, Transmit};
 
 /// A packet to encrypt and where it goes then.
@@ -28,7 +30,7 @@ pub enum DhTag {
     /// A half-open Main Mode, by the responder cookie that we chose.
     MainMode(u64),
     /// A Quick Mode with PFS of this peer, by the number that its IKE machine gave it.
-    QuickMode(PeerKey, u32),
+    QuickMode(PeerKey, crate::ike::DhTag),
 }
 
 /// An inbound SPI that begins or ceases to be ours.
@@ -57,6 +59,10 @@ pub struct Outbox {
     pub spis: Vec<SpiChange>,
     /// Links that want a port number: the worker sets one aside and asks the gatehouse.
     pub port_wishes: Vec<(LinkKey, Option<std::net::Ipv4Addr>)>,
+    /// Ports that the gatehouse has opened, for the worker's table.
+    pub opened_ports: Vec<(Ingress, Arc<View>)>,
+    /// Responder cookies of ISAKMP SAs that have ended.
+    pub dead_cookies: Vec<Cookie>,
     /// Port numbers that go back to the worker.
     pub freed_ports: Vec<PortId>,
 }

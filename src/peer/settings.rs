@@ -1,6 +1,7 @@
 //! What the owner of the gateway wants of its peers, in the layers' own terms.
 
-use crate::{ike, l2tp, ppp};
+use crate::{esp, ike, l2tp, ppp};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of a worker and its peers.
@@ -9,9 +10,11 @@ pub struct Settings {
     /// Phase 1 and 2.
     pub ike: ike::Settings,
     /// Tunnels.
-    pub l2tp: l2tp::Settings,
+    pub l2tp: Arc<l2tp::Settings>,
     /// Links.
-    pub ppp: ppp::Settings,
+    pub ppp: Arc<ppp::Settings>,
+    /// Security associations.
+    pub esp: esp::Settings,
     /// How long a connected device may be silent.
     pub dead_after: Duration,
     /// After how much silence we ask for a sign of life.

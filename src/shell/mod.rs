@@ -1,8 +1,27 @@
-//! The shell: the only place with sockets, clocks, threads and files. It moves data between the operating system and
-//! the sans-IO core, and decides nothing.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the shell owns clocks, threads and tasks; the core may not have them"
-)]
+//! The edge of the program: the only place with sockets, clocks, threads, files and other programs. It moves data between
+//! the operating system and the sans-IO core, and decides nothing.
+#![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
 
+pub mod config_file;
+mod dh_pool;
+mod gate_thread;
+pub mod host;
+mod inbox;
+pub mod logging;
+pub mod net_setup;
+pub mod ports;
+pub mod privileges;
+mod run;
+mod sockets;
+mod state_file;
+mod syscall;
+pub mod tap;
+#[cfg(test)]
+mod test_dir;
+#[cfg(test)]
+mod test_network;
 mod udp;
+mod uplinks;
+mod worker_thread;
+
+pub use run::{Options, run};

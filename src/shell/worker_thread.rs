@@ -2,16 +2,17 @@
 
 use super::dh_pool::DhPool;
 use super::inbox::{Inbox, Input};
-use super::tap::Tap;
+use super::tap::{HEADER, Tap};
 use super::udp::{ReceiveSpace, UdpSocket};
 use crate::crypto::dh::DhJob;
 use crate::hub::PortId;
 use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
 use crate::peer::{Ask, DhTag};
-use crate::worker::{Clock, Effects, FarFrame, Worker};
+use crate::worker::{Clock, Effects, FarFrame, Target, Worker};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -32,6 +33,28 @@ const FAREWELL: Duration = Duration::from_millis(300);
 pub(super) struct Uplink {
     pub(super) port: PortId,
     pub(super) tap: Tap,
+}
+
+/// Room for the longest frame that a TAP without offload gives: an Ethernet header, a VLAN tag and its MTU.
+const FRAME: usize = 1522;
+
+impl Uplink {
+    /// One frame from the host.
+    fn receive(&self) -> io::Result<PacketBuf> {
+        let mut buf = PacketBuf::with_capacity(HEADER + FRAME);
+        let len = self.tap.recv(buf.spare_mut())?;
+        buf.set_len(len);
+        if buf.pull_front(HEADER).is_none() {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(buf)
+    }
+
+    /// One frame to the host. A host that takes no more loses it, as a cable would.
+    fn send(&self, mut frame: PacketBuf) {
+        frame.put_front(&[0; HEADER]);
+        let _ = self.tap.send(&frame);
+    }
 }
 
 /// Everything that the thread owns.
@@ -149,8 +172,9 @@ impl WorkerThread {
                 if !*ready {
                     break;
                 }
-                match uplink.tap.receive(&mut turn.frames) {
-                    Ok(more) => *ready = more,
+                match uplink.receive() {
+                    Ok(frame) => turn.frames.push(frame),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => *ready = false,
                     Err(error) => {
                         tracing::warn!(%error, "uplink failed");
                         *ready = false;
@@ -242,8 +266,8 @@ impl WorkerThread {
         for frame in frames.drain(..) {
             let worker = frame.to.worker();
             if worker == self.id {
-                if let Some(uplink) = self.uplinks.iter_mut().find(|uplink| uplink.port == frame.to) {
-                    uplink.tap.send(&frame.buf);
+                if let Some(uplink) = self.uplinks.iter().find(|uplink| Target::Port(uplink.port) == frame.to) {
+                    uplink.send(frame.buf);
                 }
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Phase 1 exchanges that are not finished: bounded in number per source and in all, and short-lived.
 
-use crate::ike::MainMode;
+use crate::ike::Phase1;
 use crate::story::Attempt;
 use rustc_hash::FxHashMap;
 use std::collections::{HashMap, VecDeque};
@@ -13,10 +13,12 @@ const LINGER: Duration = Duration::from_secs(30);
 
 /// An exchange that is not finished.
 pub(super) struct HalfOpen {
-    pub(super) exchange: MainMode,
+    pub(super) exchange: Phase1,
     pub(super) attempt: Attempt,
     /// The initiator's cookie and the address that the first message came from.
     pub(super) first: (u64, SocketAddr),
+    /// When the exchange is given up because it was refused.
+    pub(super) give_up: Option<Instant>,
     /// The deadline that the worker has filed.
     pub(super) filed: Option<Instant>,
 }

@@ -9,6 +9,7 @@ mod deadlines;
 mod drops;
 mod half_open;
 mod ports;
+mod refusals;
 mod route;
 
 pub use drops::Drops;
@@ -16,13 +17,15 @@ pub use drops::Drops;
 use crate::crypto::dh::{DhError, DhJob, DhResult};
 use crate::crypto::engine::{EspEngine, OpenJob};
 use crate::entropy::Entropy;
-use crate::hub::{Fdb, Forward, HubId, Notices, Port, PortId, Scope, View};
+use crate::hub::{Forward, HubId, Ingress, Look, Notices, PortId, Scope, View};
 use crate::packet::{Datagram, Drop, Encap, PacketBuf, Path, Transmit, WorkerId};
 use crate::peer::{Answer, Ask, Context, DhTag, Frame, LinkKey, Outbox, Peer, PeerKey, Sealing, Settings, SpiChange};
 use crate::story::Cause;
+use crate::wire::esp;
 use crate::wire::natt;
 use deadlines::Deadlines;
 use half_open::HalfOpens;
+use refusals::Refusals;
 use ports::{Holder, Ports};
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -61,6 +64,17 @@ pub enum Target {
     Port(PortId),
     /// To every port of that worker in the scope of a flood that began at a port.
     Flood(WorkerId, Scope, PortId),
+}
+
+impl Target {
+    /// The worker that delivers it.
+    #[must_use]
+    pub fn worker(self) -> WorkerId {
+        match self {
+            Self::Port(port) => port.worker(),
+            Self::Flood(worker, ..) => worker,
+        }
+    }
 }
 
 /// The time, three ways: monotonic for timers, wall clock for people and end dates.
@@ -104,6 +118,7 @@ pub struct Worker {
     opening: Vec<OpenJob>,
     opening_from: Vec<(PeerKey, Path)>,
     drops: Drops,
+    refusals: Refusals,
     stopping: bool,
 }
 
@@ -133,6 +148,7 @@ impl Worker {
             opening: Vec::new(),
             opening_from: Vec::new(),
             drops: Drops::default(),
+            refusals: Refusals::default(),
             stopping: false,
         }
     }
@@ -161,8 +177,8 @@ impl Worker {
     }
 
     /// Opens a port whose number was set aside. Frames for it come out as [`FarFrame`]s.
-    pub fn open_trunk(&mut self, port: Port, fdb: Arc<Fdb>) {
-        self.ports.open(port, fdb);
+    pub fn open_trunk(&mut self, ingress: Ingress, view: Arc<View>) {
+        self.ports.open(ingress, view);
     }
 
     /// Follows a reload: new connections are judged by the new settings.
@@ -192,8 +208,8 @@ impl Worker {
                 }
                 Target::Flood(_, scope, from) => {
                     // Any port of the hub here shows the hub's tables.
-                    if let Some(fdb) = self.ports.fdb(hub) {
-                        self.flood(clock, &fdb.view(clock.now), hub, scope, from, &buf, effects);
+                    if let Some(view) = self.ports.view(hub) {
+                        self.flood(clock, &view.look(clock.now), hub, scope, from, &buf, effects);
                     }
                 }
             }
@@ -215,7 +231,8 @@ impl Worker {
         }
         if self.peer(link.peer).is_none() {
             // The peer has gone while the gatehouse was busy: what it prepared is undone.
-            if matches!(answer, Answer::Joined { .. }) {
+            if let Answer::Joined { ingress, .. } = &answer {
+                self.ports.release(ingress.id());
                 effects.asks.push(Ask::Leave { link, cause: Cause::PeerLeft });
             }
         }
@@ -279,6 +296,8 @@ impl Worker {
             millis: millis(self.began, clock.now),
             settings: &self.settings,
             entropy: &mut self.entropy,
+            spi_taken: &|spi| self.by_spi.contains_key(&spi),
+            worker: self.id,
             out: &mut self.outbox,
         };
         let before = (peer.ike_path(), peer.data_path());
@@ -295,6 +314,9 @@ impl Worker {
                 };
             }
         }
+        for cookie in self.outbox.dead_cookies.drain(..) {
+            self.by_cookie.remove(&u64::from_be_bytes(cookie.0));
+        }
         if self.touched.last() != Some(&key) {
             self.touched.push(key);
         }
@@ -302,26 +324,23 @@ impl Worker {
     }
 
     /// Sorts one datagram by protocol: IKE is handled at once, ESP joins the batch.
-    fn sort(&mut self, clock: Clock, path: Path, mut buf: PacketBuf) -> Result<(), Drop> {
+    fn sort(&mut self, clock: Clock, path: Path, buf: PacketBuf) -> Result<(), Drop> {
         match path.encap {
             Encap::Ike => self.handle_ike(clock, path, &buf),
-            Encap::NatT => match natt::classify(&buf) {
-                natt::Class::Ike => {
-                    let _marker = buf.pull_front(natt::MARKER_LEN);
-                    // Packets before this one in the batch must not be overtaken by what it changes.
-                    self.handle_ike(clock, path, &buf)
-                }
-                natt::Class::Esp => self.admit(path, buf),
+            Encap::NatT => match natt::classify(&buf)? {
+                natt::Class::Ike(message) => self.handle_ike(clock, path, message),
+                natt::Class::Esp(spi, _) => self.admit(path, spi, buf),
                 natt::Class::Keepalive => Err(Drop::Keepalive),
-                natt::Class::Unknown => Err(Drop::Unclassified),
             },
-            Encap::Esp => self.admit(path, buf),
+            Encap::Esp => {
+                let spi = esp::Header::parse(&buf)?.spi;
+                self.admit(path, spi, buf)
+            }
             Encap::L2tp => self.handle_raw_l2tp(clock, path, buf),
         }
     }
 
-    fn admit(&mut self, path: Path, buf: PacketBuf) -> Result<(), Drop> {
-        let spi = crate::wire::esp::spi(&buf)?;
+    fn admit(&mut self, path: Path, spi: u32, buf: PacketBuf) -> Result<(), Drop> {
         let key = *self.by_spi.get(&spi).ok_or(Drop::UnknownSpi)?;
         let peer = self.peer(key).ok_or(Drop::UnknownSpi)?;
         let job = peer.admit(spi, &path, buf)?;
@@ -378,9 +397,9 @@ impl Worker {
     fn forward(&mut self, clock: Clock, frame: Frame, effects: &mut Effects) -> Result<(), Drop> {
         let Frame { from, buf } = frame;
         let open = self.ports.get_mut(from).ok_or(Drop::NoPort)?;
-        let view = open.fdb.view(clock.now);
-        let forward = open.port.forward(&view, &buf, &mut self.notices);
-        let hub = open.port.hub();
+        let look = open.view.look(clock.now);
+        let forward = open.ingress.forward(&look, &buf, &mut self.notices);
+        let hub = open.ingress.hub();
         if !self.notices.is_empty() {
             self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
         }
@@ -391,10 +410,10 @@ impl Worker {
             }
             Forward::To(to) => self.deliver_frame(clock, hub, to, buf, effects),
             Forward::Flood(scope) => {
-                for worker in view.flood_workers(scope).filter(|worker| *worker != self.id) {
+                for worker in look.flood_workers(scope).filter(|worker| *worker != self.id) {
                     effects.far_frames.push(FarFrame { hub, to: Target::Flood(worker, scope, from), buf: buf.clone() });
                 }
-                self.flood(clock, &view, hub, scope, from, &buf, effects);
+                self.flood(clock, &look, hub, scope, from, &buf, effects);
                 Ok(())
             }
             Forward::Discard(drop) => Err(drop),
@@ -406,14 +425,14 @@ impl Worker {
     fn flood(
         &mut self,
         clock: Clock,
-        view: &View,
+        look: &Look,
         hub: HubId,
         scope: Scope,
         from: PortId,
         buf: &PacketBuf,
         effects: &mut Effects,
     ) {
-        for to in view.flood(scope, from, self.id) {
+        for to in look.flood(scope, from, self.id) {
             if let Err(drop) = self.deliver_frame(clock, hub, to, buf.clone(), effects) {
                 self.count(drop);
             }
@@ -433,7 +452,7 @@ impl Worker {
             effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf });
             return Ok(());
         }
-        if self.ports.get_mut(to).is_none_or(|open| open.port.hub() != hub) {
+        if self.ports.get_mut(to).is_none_or(|open| open.ingress.hub() != hub) {
             return Err(Drop::NoPort);
         }
         match self.ports.holder(to).ok_or(Drop::NoPort)? {
@@ -447,15 +466,18 @@ impl Worker {
         }
     }
 
-    /// Sets port numbers aside for links that want one and passes their wish on.
+    /// Sets port numbers aside for links that want one and passes their wish on; opens and frees what the peers say.
     fn grant_ports(&mut self) {
+        for (ingress, view) in self.outbox.opened_ports.drain(..) {
+            self.ports.open(ingress, view);
+        }
         for port in self.outbox.freed_ports.drain(..) {
             self.ports.release(port);
         }
         for (link, asked) in std::mem::take(&mut self.outbox.port_wishes) {
             let port = self.ports.reserve(Holder::Link(link));
-            if let Some(peer) = self.peer(link.peer) {
-                peer.port_reserved(link.session, port);
+            if let Some(old) = self.peer(link.peer).and_then(|peer| peer.port_reserved(link.session)) {
+                self.ports.release(old);
             }
             self.outbox.asks.push(Ask::Join { link, port, asked });
         }
@@ -501,7 +523,9 @@ fn millis(began: Instant, now: Instant) -> u64 {
 }
 
 impl Answer {
-    fn link(&self) -> LinkKey {
+    /// The link that is answered.
+    #[must_use]
+    pub fn link(&self) -> LinkKey {
         match self {
             Self::Verdict { link, .. } | Self::Joined { link, .. } | Self::NoPlace { link, .. } | Self::Close { link, .. } => *link,
         }

@@ -1,6 +1,6 @@
 //! The hub ports that this worker holds: which link or uplink is behind each number, and the rules of each.
 
-use crate::hub::{Fdb, HubId, Port, PortId};
+use crate::hub::{HubId, Ingress, PortId, View};
 use crate::packet::WorkerId;
 use crate::peer::LinkKey;
 use slab::Slab;
@@ -23,8 +23,8 @@ struct Slot {
 
 /// An open port.
 pub(super) struct Open {
-    pub(super) port: Port,
-    pub(super) fdb: Arc<Fdb>,
+    pub(super) ingress: Ingress,
+    pub(super) view: Arc<View>,
 }
 
 /// Port table of one worker.
@@ -45,30 +45,30 @@ impl Ports {
     }
 
     /// The gatehouse has opened a port whose number was set aside.
-    pub(super) fn open(&mut self, port: Port, fdb: Arc<Fdb>) {
-        if let Some(slot) = self.slots.get_mut(port.id().index() as usize) {
-            slot.open = Some(Open { port, fdb });
+    pub(super) fn open(&mut self, ingress: Ingress, view: Arc<View>) {
+        if let Some(slot) = self.slots.get_mut(ingress.id().slot() as usize) {
+            slot.open = Some(Open { ingress, view });
         }
     }
 
     /// Takes a number back.
     pub(super) fn release(&mut self, port: PortId) {
-        self.slots.try_remove(port.index() as usize);
+        self.slots.try_remove(port.slot() as usize);
     }
 
     /// Who is behind an open port of this worker.
     pub(super) fn holder(&self, port: PortId) -> Option<Holder> {
-        self.slots.get(port.index() as usize).filter(|slot| slot.open.is_some()).map(|slot| slot.holder)
+        self.slots.get(port.slot() as usize).filter(|slot| slot.open.is_some()).map(|slot| slot.holder)
     }
 
     /// The tables of a hub, by any of its ports here. Only floods that cross workers look this way.
-    pub(super) fn fdb(&self, hub: HubId) -> Option<Arc<Fdb>> {
+    pub(super) fn view(&self, hub: HubId) -> Option<Arc<View>> {
         let open = self.slots.iter().filter_map(|(_, slot)| slot.open.as_ref());
-        open.filter(|open| open.port.hub() == hub).map(|open| open.fdb.clone()).next()
+        open.filter(|open| open.ingress.hub() == hub).map(|open| open.view.clone()).next()
     }
 
     /// An open port.
     pub(super) fn get_mut(&mut self, port: PortId) -> Option<&mut Open> {
-        self.slots.get_mut(port.index() as usize)?.open.as_mut()
+        self.slots.get_mut(port.slot() as usize)?.open.as_mut()
     }
 }

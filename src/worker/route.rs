@@ -3,24 +3,50 @@
 use super::half_open::HalfOpen;
 use super::{Clock, TimerKey, Worker, millis};
 use crate::crypto::dh::{DhError, DhResult};
-use crate::ike::{self, IsakmpSa, MainMode};
-use crate::l2tp::Lns;
-use crate::packet::{Drop, PacketBuf, Path};
-use crate::peer::{Ask, DhTag, Peer, PeerKey};
+use crate::ike::{self, IsakmpSa, Phase1};
+use crate::packet::{Drop, PacketBuf, Path, Transmit};
+use crate::peer::{Ask, DhTag, Peer, PeerKey, cause_of_refusal};
 use crate::story::{Attempt, Cause};
-use crate::wire::isakmp::{ExchangeType, Header};
+use crate::wire::isakmp::{Cookie, ExchangeType, Header};
+use crate::wire::avp::MessageType;
+use crate::wire::l2tp::Message;
+use std::time::Duration;
+
+/// How long an exchange stays open after a refusal: long enough for a right message after a forged one, short enough
+/// that its story is told while the user still waits.
+const AFTER_REFUSAL: Duration = Duration::from_secs(8);
+
+/// The major version of IKEv2, in the header's upper four bits.
+const IKEV2: u8 = 2;
+
+fn number(cookie: Cookie) -> u64 {
+    u64::from_be_bytes(cookie.0)
+}
+
+/// What IKE is lent for one call. A macro, because the borrows must be of single fields.
+macro_rules! ike_context {
+    ($worker:expr, $clock:expr, $taken:ident) => {
+        ike::Context {
+            settings: &$worker.settings.ike,
+            entropy: &mut $worker.entropy,
+            worker: $worker.id,
+            unix_now: $clock.unix,
+            spi_taken: &$taken,
+        }
+    };
+}
 
 impl Worker {
     /// Handles an ISAKMP message (without the marker of port 4500).
     pub(super) fn handle_ike(&mut self, clock: Clock, path: Path, message: &[u8]) -> Result<(), Drop> {
-        let header = Header::parse(message)?;
-        if header.version.major() == 2 {
-            return self.refuse_ikev2(clock, path, message);
+        let header = ike::peek(message)?;
+        if header.version >> 4 == IKEV2 {
+            return self.refuse_ikev2(clock, path, &header);
         }
-        if header.responder_cookie.is_zero() {
+        if header.cookies.responder.is_zero() {
             return self.recv_first(clock, path, &header, message);
         }
-        let cookie = header.responder_cookie.to_u64();
+        let cookie = number(header.cookies.responder);
         if self.half_opens.get_mut(cookie).is_some() {
             return self.half_open_message(clock, cookie, path, message);
         }
@@ -30,7 +56,7 @@ impl Worker {
 
     /// The first message of an exchange. A repeat gets the same answer; a new one is admitted within limits.
     fn recv_first(&mut self, clock: Clock, path: Path, header: &Header, message: &[u8]) -> Result<(), Drop> {
-        let first = (header.initiator_cookie.to_u64(), path.remote);
+        let first = (number(header.cookies.initiator), path.remote);
         if let Some(cookie) = self.half_opens.answered(first) {
             return match self.half_opens.get_mut(cookie) {
                 Some(_) => self.half_open_message(clock, cookie, path, message),
@@ -40,11 +66,7 @@ impl Worker {
         if self.stopping {
             return Err(Drop::UnknownCookies);
         }
-        if header.exchange != ExchangeType::IDENTITY_PROTECTION {
-            if header.exchange == ExchangeType::AGGRESSIVE {
-                let attempt = Attempt::new(clock.now, clock.unix, path);
-                self.end(clock, &attempt, Cause::AggressiveModeRefused);
-            }
+        if ![ExchangeType::IDENTITY_PROTECTION, ExchangeType::AGGRESSIVE].contains(&header.exchange) {
             return Err(Drop::IkeExchangeRefused);
         }
         if self.half_opens.len() >= self.settings.half_open_total
@@ -54,25 +76,29 @@ impl Worker {
         }
         let mut out = ike::Output::default();
         let mut attempt = Attempt::new(clock.now, clock.unix, path);
-        let opened =
-            MainMode::recv_first(clock.now, &self.settings.ike, &mut self.entropy, self.id, &path, message, &mut out);
-        for transmit in out.packets.drain(..) {
-            self.outbox.transmit_ike(transmit);
-        }
+        let taken = |spi: u32| self.by_spi.contains_key(&spi);
+        let mut cx = ike_context!(self, clock, taken);
+        let opened = Phase1::recv_first(clock.now, &mut cx, path, message, &mut out);
         match opened {
             Ok(exchange) => {
-                tracing::info!(peer = %path, step = "ike", "connection attempt begins");
-                let cookie = exchange.responder_cookie().to_u64();
-                self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, filed: None });
+                tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
+                let cookie = number(exchange.cookies().responder);
+                self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
                 self.half_open_events(clock, cookie, out);
                 Ok(())
             }
             Err(refusal) => {
-                let detail = attempt.detail_mut();
-                detail.offered = refusal.offered.clone();
-                detail.client = refusal.client.clone();
-                self.end(clock, &attempt, refusal.cause());
-                Err(refusal.drop())
+                for transmit in out.packets {
+                    self.outbox.transmit_ike(transmit);
+                }
+                let drop = refusal.drop();
+                let cause = cause_of_refusal(&refusal);
+                let event = ike::Event::Refused(Box::new(refusal));
+                crate::peer::note_ike(&mut attempt, &event);
+                if !matches!(drop, Drop::Malformed(_)) {
+                    self.end(clock, &attempt, cause);
+                }
+                Err(drop)
             }
         }
     }
@@ -80,15 +106,9 @@ impl Worker {
     fn half_open_message(&mut self, clock: Clock, cookie: u64, path: Path, message: &[u8]) -> Result<(), Drop> {
         let Some(half_open) = self.half_opens.get_mut(cookie) else { return Err(Drop::UnknownCookies) };
         let mut out = ike::Output::default();
-        let result = half_open.exchange.handle(
-            clock.now,
-            clock.unix,
-            &self.settings.ike,
-            &mut self.entropy,
-            &path,
-            message,
-            &mut out,
-        );
+        let taken = |spi: u32| self.by_spi.contains_key(&spi);
+        let mut cx = ike_context!(self, clock, taken);
+        let result = half_open.exchange.handle(clock.now, &mut cx, path, message, &mut out);
         self.half_open_events(clock, cookie, out);
         result
     }
@@ -96,7 +116,9 @@ impl Worker {
     pub(super) fn half_open_dh(&mut self, clock: Clock, cookie: u64, result: Result<DhResult, DhError>) {
         let Some(half_open) = self.half_opens.get_mut(cookie) else { return };
         let mut out = ike::Output::default();
-        half_open.exchange.handle_dh(clock.now, &self.settings.ike, result, &mut out);
+        let taken = |spi: u32| self.by_spi.contains_key(&spi);
+        let mut cx = ike_context!(self, clock, taken);
+        half_open.exchange.handle_dh(clock.now, &mut cx, result, &mut out);
         self.half_open_events(clock, cookie, out);
     }
 
@@ -136,15 +158,20 @@ impl Worker {
                     self.establish(clock, *sa, done.attempt);
                     return;
                 }
-                ike::Event::Failed(cause) => {
-                    self.half_open_failed(clock, cookie, cause);
-                    return;
+                other => {
+                    crate::peer::note_ike(&mut half_open.attempt, &other);
+                    if matches!(other, ike::Event::Refused(_)) {
+                        half_open.give_up.get_or_insert(clock.now + AFTER_REFUSAL);
+                    }
                 }
-                other => crate::peer::note_ike(&mut half_open.attempt, clock.now, &other),
             }
         }
         if let Some(half_open) = self.half_opens.get_mut(cookie) {
-            let wanted = half_open.exchange.poll_timeout();
+            if half_open.exchange.is_done() || half_open.give_up.is_some_and(|at| at <= clock.now) {
+                self.half_open_failed(clock, cookie, None);
+                return;
+            }
+            let wanted = [half_open.exchange.poll_timeout(), half_open.give_up].into_iter().flatten().min();
             self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut half_open.filed, wanted);
         }
     }
@@ -152,15 +179,15 @@ impl Worker {
     /// A Phase 1 is finished. It joins the peer that it renews (same way, same identity, same key, and the device does
     /// not say that it has begun anew), or makes a new one.
     fn establish(&mut self, clock: Clock, sa: IsakmpSa, attempt: Attempt) {
-        let cookie = sa.responder_cookie().to_u64();
-        let path = sa.path();
+        let cookie = number(sa.cookies.responder);
+        let path = sa.path;
         let known = self.by_path.get(&path).and_then(|keys| {
             keys.iter().copied().find(|key| {
                 self.peers.get(key.index as usize).is_some_and(|peer| peer.key() == *key && peer.is_renewed_by(&sa))
             })
         });
         if let Some(key) = known {
-            if sa.initial_contact() {
+            if sa.initial_contact {
                 self.with_peer(clock, key, |peer, cx| peer.close(cx, Cause::ReplacedBySameDevice));
                 self.remove_peer(clock, key);
             } else {
@@ -170,7 +197,7 @@ impl Worker {
             }
         }
         let key = self.next_key();
-        let mut peer = Peer::from_phase1(clock.now, key, self.id, &self.settings, &mut self.entropy, &sa, attempt);
+        let mut peer = Peer::from_phase1(clock.now, key, self.id, &self.settings, &sa, attempt);
         peer.filed = None;
         self.peers.insert(peer);
         self.by_cookie.insert(cookie, key);
@@ -188,7 +215,7 @@ impl Worker {
         let Some(mut peer) = self.peers.try_remove(key.index as usize) else { return };
         self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, None);
         for cookie in peer.cookies() {
-            self.by_cookie.remove(&cookie);
+            self.by_cookie.remove(&number(cookie));
         }
         for spi in peer.spis() {
             self.by_spi.remove(&spi);
@@ -222,10 +249,13 @@ impl Worker {
                 .with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf))
                 .unwrap_or(Err(Drop::UnknownTunnel));
         }
-        if !Lns::is_sccrq(&buf) {
+        if Message::parse(&buf).is_ok_and(|message| message.kind != Some(MessageType::SCCRQ)) {
             return Err(Drop::UnknownTunnel);
         }
         if !self.settings.raw_l2tp {
+            if !self.refusals.take(clock.now) {
+                return Err(Drop::RawL2tpRefused);
+            }
             let attempt = Attempt::new(clock.now, clock.unix, path);
             self.end(clock, &attempt, Cause::RawL2tpRefused);
             return Err(Drop::RawL2tpRefused);
@@ -235,20 +265,20 @@ impl Worker {
         }
         let key = self.next_key();
         let attempt = Attempt::new(clock.now, clock.unix, path);
-        let peer = Peer::from_clear_text(clock.now, key, self.id, &self.settings, &mut self.entropy, path, attempt);
+        let peer = Peer::from_clear_text(clock.now, key, self.id, &self.settings, path, attempt);
         self.peers.insert(peer);
         self.by_raw.insert(path.remote, key);
         self.with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf)).unwrap_or(Err(Drop::UnknownTunnel))
     }
 
     /// An IKEv2 request gets the one answer that tells its sender so (RFC 7296 section 2.5), at a limited rate.
-    fn refuse_ikev2(&mut self, clock: Clock, path: Path, message: &[u8]) -> Result<(), Drop> {
-        if let Some(transmit) = ike::v2::refuse(&path, message) {
-            if self.refusals.allow(clock.now) {
-                self.outbox.transmit_ike(transmit);
-                let attempt = Attempt::new(clock.now, clock.unix, path);
-                self.end(clock, &attempt, Cause::Ikev2Client);
-            }
+    fn refuse_ikev2(&mut self, clock: Clock, path: Path, header: &Header) -> Result<(), Drop> {
+        if let Some(answer) = ike::v2::refuse(header)
+            && self.refusals.take(clock.now)
+        {
+            self.outbox.transmit_ike(Transmit { path, buf: PacketBuf::from_slice(&answer) });
+            let attempt = Attempt::new(clock.now, clock.unix, path);
+            self.end(clock, &attempt, Cause::Ikev2Client);
         }
         Err(Drop::IkeExchangeRefused)
     }

@@ -1,0 +1,149 @@
+//! The command line. One file per command; what they print is for people, unless `--json` asks for something else.
+
+mod card;
+mod check;
+mod first_run;
+mod hooks;
+mod start;
+mod up;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sekisho::config::LogFormat;
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
+
+/// IPsec/L2TP remote-access gateway for the VPN clients that operating systems already contain.
+#[derive(Parser)]
+#[command(name = "sekisho", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start with no preparation: makes a configuration on the first run, prints how to connect, and runs.
+    Up(Up),
+    /// Run with a configuration file of your own.
+    Run(Run),
+    /// Check a configuration file: every error and warning, with line and hint. Exit code 0 when it can be used.
+    Check(Check),
+    /// Print the shell's completion script.
+    #[command(hide = true)]
+    Completion {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// `sekisho up`.
+#[derive(Args)]
+struct Up {
+    /// Print the card as one line of JSON once the ports are open (server, psk, hub, user, password, gateway, network).
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `sekisho run`.
+#[derive(Args)]
+struct Run {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `sekisho check`.
+#[derive(Args)]
+struct Check {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// What `up` and `run` share.
+#[derive(Args)]
+struct Common {
+    /// Where leases, the configuration of `up`, and notes for cleaning up are kept
+    /// [default: $SEKISHO_STATE_DIR; else /var/lib/sekisho, or ~/.local/state/sekisho without root]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// How log lines look, whatever the configuration says.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+    /// How much is logged, whatever the configuration and RUST_LOG say: error, warn, info, debug, trace.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(up) => up::up(&up),
+        Command::Run(run) => start::run(&run),
+        Command::Check(check) => return check::check(&check.config),
+        Command::Completion { shell } => hooks::completion(shell),
+        Command::Man => hooks::man(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("sekisho: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints something for the person at the terminal, on standard error: standard output is for results. When that
+/// fails, nobody is left to be told.
+fn say(text: &str) {
+    if !text.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+    }
+}
+
+/// Prints a result on standard output. A reader who has gone (`| head`) is no fault.
+fn show(text: &str) {
+    if !text.is_empty() {
+        let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        for line in [
+            "sekisho up --state-dir /tmp/x --json",
+            "sekisho run --config a.yaml --log-format json",
+            "sekisho check --config a.yaml",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Cli::try_parse_from(["sekisho", "run"]).is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! Rules of the hubs: names, networks, ranges.
+
+use super::{Check, DAY, MINUTE, Path, in_order, model, same_name, schema};
+use crate::config::{Dns, Network, Uplink};
+use std::net::Ipv4Addr;
+
+/// IPCP has a first and a second server, and DHCP clients look at three or four.
+const MAX_NAME_SERVERS: usize = 4;
+
+impl Check<'_> {
+    pub(super) fn hubs(&mut self, file: &schema::File) -> Vec<model::Hub> {
+        let section = Path::of(&["hubs"]);
+        if file.hubs.is_empty() && !self.skipped.touches(&section) {
+            let hint = Some("the smallest: hubs: { HUB1: { network: 10.60.0.0/24 } }");
+            self.error(&section, "there is no hub".to_owned(), hint);
+        }
+        let mut hubs: Vec<model::Hub> = Vec::new();
+        for name in in_order(&file.hubs) {
+            let Some(hub) = file.hubs.get(name) else { continue };
+            let path = section.key(name);
+            self.hub_name(&path, name);
+            if let Some(earlier) = hubs.last().filter(|earlier| same_name(&earlier.name, name)) {
+                let message =
+                    format!("`{name}` and `{}` are the same hub: case does not count", earlier.name);
+                self.error(&path, message, None);
+            }
+            for earlier in &hubs {
+                if earlier.network.overlaps(&hub.network) {
+                    self.overlap(&path.key("network"), hub, earlier);
+                }
+            }
+            let users = self.users(&path.key("users"), hub, file);
+            hubs.push(self.hub(&path, name, hub, users));
+        }
+        hubs
+    }
+
+    fn hub(&mut self, path: &Path, name: &str, hub: &schema::Hub, users: Vec<model::User>) -> model::Hub {
+        let network = hub.network;
+        let usable = self.network(&path.key("network"), network);
+        let gateway = hub.gateway.unwrap_or(network.first_host());
+        if usable && !network.has_host(gateway) {
+            let hint =
+                format!("the hosts of {network} are {} to {}", network.first_host(), network.last_host());
+            self.error(&path.key("gateway"), format!("{gateway} cannot be a host of {network}"), Some(&hint));
+        }
+        let dhcp = self.dhcp(&path.key("dhcp"), network, &hub.dhcp);
+        if dhcp.range.first() == dhcp.range.last() && dhcp.range.first() == gateway {
+            let hint = Some("the gateway's address is never handed out: make the range larger");
+            self.error(&path.key("dhcp").key("range"), "no address is left for clients".to_owned(), hint);
+        }
+        model::Hub { name: name.to_owned(), network, gateway, dhcp, uplink: hub.uplink, users }
+    }
+
+    /// `@` and `\` part user and hub when somebody logs in, and `none` means no hub.
+    fn hub_name(&mut self, path: &Path, name: &str) {
+        let known = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.chars().count() > 64 || !name.chars().all(known) {
+            let hint = Some("1 to 64 letters, digits, `-`, `_` and `.`");
+            self.error(path, format!("`{name}` cannot be the name of a hub"), hint);
+        } else if same_name(name, "none") {
+            self.error(
+                path,
+                "`none` cannot be the name of a hub: default_hub uses it for `no hub`".to_owned(),
+                None,
+            );
+        }
+    }
+
+    /// Returns whether the network has room for a gateway and a client.
+    fn network(&mut self, path: &Path, network: Network) -> bool {
+        let address = network.address();
+        if !(8..=30).contains(&network.prefix()) {
+            let hint = Some("a /24 has room for 253 clients, a /16 for 65,533");
+            self.error(path, format!("{network} is not between /8 and /30"), hint);
+        } else if address.is_loopback()
+            || address.is_multicast()
+            || address.is_link_local()
+            || address.octets()[0] == 0
+            || address.octets()[0] >= 240
+        {
+            let hint = Some("take a private network, such as 10.60.0.0/24");
+            self.error(path, format!("{network} is no network for hosts"), hint);
+        } else if !PRIVATE
+            .iter()
+            .any(|private| private.contains(address) && private.prefix() <= network.prefix())
+        {
+            let hint =
+                Some("private networks lie in 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and 100.64.0.0/10");
+            let message =
+                format!("{network} belongs to somebody on the Internet, whom clients will not reach");
+            self.warn(path, message, hint);
+        }
+        network.prefix() <= 30
+    }
+
+    fn overlap(&mut self, path: &Path, hub: &schema::Hub, earlier: &model::Hub) {
+        let message = format!("{} overlaps {} of hub {}", hub.network, earlier.network, earlier.name);
+        if hub.uplink == Uplink::Nat && earlier.uplink == Uplink::Nat {
+            let hint =
+                Some("with `uplink: nat` the host has both networks and cannot tell them apart: change one");
+            self.error(path, message, hint);
+        } else {
+            self.warn(path, message, Some("harmless as long as the two hubs are never joined"));
+        }
+    }
+
+    fn dhcp(&mut self, path: &Path, network: Network, dhcp: &schema::Dhcp) -> model::Dhcp {
+        let range = dhcp.range.unwrap_or_else(|| network.hosts());
+        if let Some(range) = dhcp.range {
+            let outside = [range.first(), range.last()].into_iter().find(|end| !network.has_host(*end));
+            if let Some(end) = outside {
+                let hint =
+                    format!("the hosts of {network} are {} to {}", network.first_host(), network.last_host());
+                self.error(&path.key("range"), format!("{end} cannot be a host of {network}"), Some(&hint));
+            }
+        }
+
+        let servers = path.key("dns");
+        for (index, server) in dhcp.dns.iter().flatten().enumerate() {
+            if server.is_unspecified()
+                || server.is_loopback()
+                || server.is_multicast()
+                || server.is_broadcast()
+            {
+                let hint = Some("name a server as the client reaches it");
+                self.error(&servers.index(index), format!("{server} cannot be a client's name server"), hint);
+            }
+        }
+        if dhcp.dns.as_ref().is_some_and(|servers| servers.len() > MAX_NAME_SERVERS) {
+            self.error(&servers, format!("there are more than {MAX_NAME_SERVERS} name servers"), None);
+        }
+        if let Some(domain) = dhcp.domain.as_deref().filter(|domain| !is_domain(domain)) {
+            let hint = Some("such as office.example");
+            self.error(&path.key("domain"), format!("`{domain}` is not a domain name"), hint);
+        }
+        model::Dhcp {
+            range,
+            dns: dhcp.dns.clone().map_or(Dns::OfHost, Dns::Servers),
+            domain: dhcp.domain.clone(),
+            lease: self.span(&path.key("lease"), dhcp.lease.0, MINUTE, 365 * DAY),
+        }
+    }
+}
+
+/// RFC 1918, and RFC 6598 which providers use between their customers and the Internet.
+const PRIVATE: [Network; 4] = [
+    Network::containing(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Network::containing(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Network::containing(Ipv4Addr::new(192, 168, 0, 0), 16),
+    Network::containing(Ipv4Addr::new(100, 64, 0, 0), 10),
+];
+
+/// RFC 1123 section 2.1: labels of letters, digits and hyphens, 253 characters in all.
+fn is_domain(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}

@@ -1,0 +1,102 @@
+//! `docs/configuration.md` and the schema say the same.
+
+use super::{
+    position::{Path, Segment},
+    schema::File,
+    tree::{FaultKind, Node, Skipped},
+};
+use serde::Deserialize;
+use serde_yaml::Value;
+use std::collections::BTreeSet;
+
+const DOCS: &str = include_str!("../../docs/configuration.md");
+
+/// Asks the schema itself for its keys, by offering it one that does not exist at every place that there is.
+fn schema_keys() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let mut unexplored = vec![Path::default()];
+    while let Some(place) = unexplored.pop() {
+        let Some(found) = keys_at(&place) else { continue };
+        for key in found {
+            let path = place.key(key);
+            keys.insert(path.to_string().replace("[0]", "[]"));
+            // It may be a mapping itself, or a mapping by name, or a list.
+            unexplored.extend([path.clone(), path.key("NAME"), path.index(0)]);
+        }
+    }
+    keys
+}
+
+fn keys_at(place: &Path) -> Option<&'static [&'static str]> {
+    let stray = place.key("no such key");
+    let value = stray.0.iter().rev().fold(Value::Null, |inner, segment| match segment {
+        Segment::Key(key) => Value::Mapping([(Value::from(key.as_str()), inner)].into_iter().collect()),
+        Segment::Index(_) => Value::Sequence(vec![inner]),
+    });
+    let fault = File::deserialize(Node::top(&value, &Skipped::default())).unwrap_err();
+    match fault.kind {
+        FaultKind::UnknownKey { expected } if fault.path.as_ref() == Some(&stray) => Some(expected),
+        _ => None,
+    }
+}
+
+/// Sections of the document: a heading such as "### `hubs.NAME.network`" and the text under it.
+fn documented() -> Vec<(String, &'static str)> {
+    let sections = DOCS.split("\n### `").skip(1);
+    sections.filter_map(|section| section.split_once('`').map(|(key, text)| (key.to_owned(), text))).collect()
+}
+
+#[test]
+fn every_key_is_documented_and_nothing_else() {
+    let documented: BTreeSet<String> = documented().into_iter().map(|(key, _)| key).collect();
+    let keys = schema_keys();
+    assert!(keys.contains("hubs.NAME.users.NAME.nt_hash") && keys.contains("ipsec.psk[].until"), "{keys:?}");
+    assert_eq!(
+        keys.difference(&documented).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "missing in the document"
+    );
+    assert_eq!(
+        documented.difference(&keys).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "missing in the schema"
+    );
+}
+
+#[test]
+fn every_key_has_a_default_and_an_example_that_the_schema_takes() {
+    for (key, text) in documented() {
+        let text = text.split("\n## ").next().unwrap_or(text);
+        assert!(
+            text.contains("**Default:**") || text.contains("**Required"),
+            "{key} says nothing of a default"
+        );
+        let example = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let example: Value =
+            serde_yaml::from_str(example.unwrap_or_else(|| panic!("{key} has no example"))).unwrap();
+        // An example is an extract: keys may be missing in it, and nothing else may be wrong.
+        let skipped = Skipped::default();
+        while let Err(fault) = File::deserialize(Node::top(&example, &skipped)) {
+            assert!(matches!(fault.kind, FaultKind::MissingKey(_)), "{key}: {fault:?}");
+            match fault.path {
+                Some(path) if path != Path::default() && skipped.add(path.clone()) => {}
+                _ => break,
+            }
+        }
+        // The example shows the key that it stands under.
+        let mut place = vec![&example];
+        for step in key.replace("[]", ".[]").split('.') {
+            place = place.into_iter().flat_map(|value| inside(value, step)).collect();
+        }
+        assert!(!place.is_empty(), "the example of {key} does not show it");
+    }
+}
+
+fn inside<'a>(value: &'a Value, step: &str) -> Vec<&'a Value> {
+    match (value, step) {
+        (Value::Mapping(mapping), "NAME") => mapping.values().collect(),
+        (Value::Mapping(mapping), key) => mapping.get(key).into_iter().collect(),
+        (Value::Sequence(values), "[]") => values.iter().collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,38 @@
+//! The configuration: one YAML file, read strictly and explained well.
+//!
+//! The way of a file, in the order of the modules:
+//! 1. [`schema`]: what may stand in the file, as serde types; every key is documented there and in
+//!    `docs/configuration.md` (a test compares the two).
+//! 2. [`mod@load`]: text to schema. Nothing unknown, nothing twice, nothing of the wrong kind; *all* findings are
+//!    collected, each with line, column and a hint.
+//! 3. `check`: the rules between keys (a range inside its network, a default hub that exists, keys that are strong).
+//! 4. [`Config`]: what the gateway reads. Whoever holds one need not check anything again.
+//!
+//! Nothing here opens a file or reads a clock: text, file mode and the time come in as arguments, so that a test can
+//! say what the day is.
+
+mod check;
+mod edit_distance;
+mod finding;
+pub mod load;
+mod model;
+mod network;
+mod peer_settings;
+mod position;
+pub mod schema;
+mod tree;
+mod units;
+
+#[cfg(test)]
+mod documentation_tests;
+#[cfg(test)]
+mod tests;
+
+pub use crate::crypto::Secret;
+pub use crate::identity::account::Credential;
+pub use finding::{Finding, Position, Report, Severity};
+pub use load::{FileFacts, Loaded, load};
+pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, Sessions, User};
+pub use network::{AddressRange, Network};
+pub use schema::{AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink};
+pub use units::{Date, Span};

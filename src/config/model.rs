@@ -1,0 +1,202 @@
+//! The checked configuration: complete, consistent, every default filled in, every override resolved.
+
+use super::{
+    AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink,
+};
+use crate::identity::folded;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+/// What the gateway reads. Made by [`load`](super::load()) alone, so what its comments promise holds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Sockets.
+    pub listen: Listen,
+    /// Keys and algorithms.
+    pub ipsec: Ipsec,
+    /// The hub of a user who names none, as an index into `hubs`; `None` when such a user belongs nowhere.
+    pub default_hub: Option<usize>,
+    /// The hubs in the order of their [`folded`] names. At least one; names differ in more than case.
+    pub hubs: Vec<Hub>,
+    /// What is negotiated inside the tunnel.
+    pub ppp: Ppp,
+    /// Session rules that belong to no user.
+    pub sessions: Sessions,
+    /// Bounds against a flood.
+    pub limits: Limits,
+    /// Logging.
+    pub log: Log,
+    /// Threads that carry packets, 1 to 64.
+    pub workers: u8,
+}
+
+impl Config {
+    /// The hub of this name, in any case.
+    #[must_use]
+    pub fn hub(&self, name: &str) -> Option<&Hub> {
+        find(&self.hubs, name, |hub| &hub.name)
+    }
+
+    /// The hub of a user who names none.
+    #[must_use]
+    pub fn default_hub(&self) -> Option<&Hub> {
+        self.default_hub.and_then(|index| self.hubs.get(index))
+    }
+}
+
+/// Sockets.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Local addresses, at least one, none twice.
+    pub addresses: Vec<IpAddr>,
+    /// UDP ports, all different, none 0.
+    pub ports: Ports,
+    /// Whether L2TP inside IPsec is served. At least one of the two is.
+    pub l2tp_ipsec: bool,
+    /// Whether L2TP in clear text is served.
+    pub raw_l2tp: bool,
+}
+
+/// UDP ports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ports {
+    /// IKE.
+    pub ike: u16,
+    /// IKE and ESP behind NAT.
+    pub nat_t: u16,
+    /// L2TP in clear text.
+    pub l2tp: u16,
+}
+
+/// Keys and algorithms.
+#[derive(Clone, Debug)]
+pub struct Ipsec {
+    /// The ranked list of algorithms.
+    pub policy: Policy,
+    /// The keys in the order of the file, 1 to 16 of them when L2TP/IPsec is on, all different, none empty. Those whose
+    /// time is over when the file is read are not among them.
+    pub psks: Vec<Psk>,
+}
+
+/// One pre-shared key.
+#[derive(Clone, Debug)]
+pub struct Psk {
+    /// The bytes as the client sends them: the text in UTF-8.
+    pub key: Secret,
+    /// The Unix time from which it is no longer accepted.
+    pub until: Option<u64>,
+    /// The only hub that it opens, as an index into `hubs`.
+    pub hub: Option<usize>,
+}
+
+/// One hub.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    /// Its name, as the file spells it.
+    pub name: String,
+    /// Its network, /8 to /30.
+    pub network: Network,
+    /// Our address in it, a host of the network.
+    pub gateway: Ipv4Addr,
+    /// Addresses and what goes with them.
+    pub dhcp: Dhcp,
+    /// How it reaches the world.
+    pub uplink: Uplink,
+    /// The users in the order of their [`folded`] names, which differ in more than case.
+    pub users: Vec<User>,
+}
+
+impl Hub {
+    /// The user of this name, in any case.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&User> {
+        find(&self.users, name, |user| &user.name)
+    }
+}
+
+/// Finds a name in a list that is in the order of folded names.
+fn find<'a, T>(list: &'a [T], name: &str, name_of: impl Fn(&T) -> &str) -> Option<&'a T> {
+    let name = folded(name);
+    let at = list.binary_search_by(|item| folded(name_of(item)).cmp(&name)).ok()?;
+    list.get(at)
+}
+
+/// Addresses and what goes with them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dhcp {
+    /// Hosts of the network, to be handed out. The gateway's and the users' own addresses may lie in it and are never
+    /// handed out to others.
+    pub range: AddressRange,
+    /// Name servers.
+    pub dns: Dns,
+    /// The domain of short names.
+    pub domain: Option<String>,
+    /// How long an address stays reserved, 1 minute to 1 year.
+    pub lease: Duration,
+}
+
+/// Name servers for the clients of a hub.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Dns {
+    /// Those that the host itself uses, as far as they are reachable for a client.
+    OfHost,
+    /// These, at most four; none when empty.
+    Servers(Vec<Ipv4Addr>),
+}
+
+/// One user of one hub, with the defaults of hub and file resolved.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The name, as the file spells it.
+    pub name: String,
+    /// What proves the user.
+    pub credential: Credential,
+    /// The address that the user always gets; nobody else's.
+    pub address: Option<Ipv4Addr>,
+    /// Whether L2TP without IPsec is allowed.
+    pub allow_raw_l2tp: bool,
+    /// How long a client may be silent, 30 seconds to 1 day.
+    pub dead_after: Duration,
+    /// Sessions at a time; unlimited when `None`, else at least 1.
+    pub max_sessions: Option<u32>,
+    /// What happens to one session more.
+    pub on_limit: OnLimit,
+}
+
+/// What is negotiated inside the tunnel.
+#[derive(Clone, Debug)]
+pub struct Ppp {
+    /// Authentication protocols, the first to offer at the front: at least one, none twice.
+    pub auth: Vec<AuthProtocol>,
+    /// The largest packet inside the tunnel in bytes, 576 to 1500.
+    pub mru: u16,
+}
+
+/// Session rules that belong to no user.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// How long a device that lost its connection finds its address and port unchanged, at most 1 day.
+    pub resume_for: Duration,
+}
+
+/// Bounds against a flood, all at least 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Sessions in all.
+    pub sessions: u32,
+    /// Unproven IKE exchanges in all.
+    pub half_open: u32,
+    /// Unproven IKE exchanges from one source address.
+    pub half_open_per_source: u32,
+}
+
+/// Logging.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// The least important line that is still written.
+    pub level: LogLevel,
+    /// For people or for programs.
+    pub format: LogFormat,
+}

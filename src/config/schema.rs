@@ -1,0 +1,450 @@
+//! What may stand in the file: one struct per mapping, one field per key.
+//!
+//! These types know shapes, units and defaults, and nothing of the rules between keys (that is `check`). The comment of
+//! a field is the short form of its section in `docs/configuration.md`.
+
+use super::{AddressRange, Date, Network, Secret, Span};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, value::MapAccessDeserializer},
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
+
+/// The whole file.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Where clients reach the gateway.
+    #[serde(default)]
+    pub listen: Listen,
+    /// Keys and algorithms of the outer tunnel.
+    #[serde(default)]
+    pub ipsec: Ipsec,
+    /// The hub of a user who names none; the only hub when there is one; `none` for nobody.
+    pub default_hub: Option<String>,
+    /// The virtual Ethernet hubs by name.
+    pub hubs: BTreeMap<String, Hub>,
+    /// What is negotiated inside the tunnel.
+    #[serde(default)]
+    pub ppp: Ppp,
+    /// How long a session lives and how many there may be.
+    #[serde(default)]
+    pub sessions: Sessions,
+    /// Bounds that protect the gateway from a flood.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What is logged and how.
+    #[serde(default)]
+    pub log: Log,
+    /// Threads that carry packets.
+    #[serde(default = "one")]
+    pub workers: u8,
+}
+
+/// `listen`: sockets.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Local addresses; `0.0.0.0` is every one.
+    pub addresses: Vec<IpAddr>,
+    /// UDP ports.
+    pub ports: Ports,
+    /// Whether L2TP inside IPsec is served.
+    pub l2tp_ipsec: bool,
+    /// Whether L2TP in clear text is served, to hubs and users that allow it.
+    pub raw_l2tp: bool,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            addresses: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
+            ports: Ports::default(),
+            l2tp_ipsec: true,
+            raw_l2tp: false,
+        }
+    }
+}
+
+/// `listen.ports`: clients cannot be told another port, so others than these need a forwarding in front.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ports {
+    /// IKE.
+    pub ike: u16,
+    /// IKE and ESP behind NAT.
+    pub nat_t: u16,
+    /// L2TP in clear text.
+    pub l2tp: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self { ike: 500, nat_t: 4500, l2tp: 1701 }
+    }
+}
+
+/// `ipsec`.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ipsec {
+    /// Which algorithms are accepted and which of them is preferred.
+    pub policy: Policy,
+    /// The pre-shared keys.
+    pub psk: Psks,
+}
+
+/// A ranked list of algorithms: ours decides, not the client's.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// Only what is sound today. Old clients, Android's own among them, are refused.
+    Modern,
+    /// Everything that a client still in use needs, the strong first and MODP 1024 last.
+    #[default]
+    Compatible,
+    /// Broken algorithms too (MD5), for equipment that has nothing else.
+    Legacy,
+}
+
+/// `ipsec.psk`: a list of keys; a lone key needs no list.
+#[derive(Debug, Default)]
+pub struct Psks(pub Vec<PskEntry>);
+
+impl<'de> Deserialize<'de> for Psks {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+
+        impl<'de> de::Visitor<'de> for OneOrMany {
+            type Value = Psks;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of keys")
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Psks, E> {
+                Ok(Psks(vec![PskEntry::plain(key)]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut keys: A) -> Result<Psks, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = keys.next_element()? {
+                    entries.push(entry);
+                }
+                Ok(Psks(entries))
+            }
+        }
+
+        input.deserialize_any(OneOrMany)
+    }
+}
+
+/// One pre-shared key: `key` alone, or with its conditions.
+#[derive(Debug)]
+pub struct PskEntry {
+    /// The key, as the user types it into the client.
+    pub key: Secret,
+    /// The last day on which it is accepted.
+    pub until: Option<Date>,
+    /// The only hub that it opens.
+    pub hub: Option<String>,
+}
+
+impl PskEntry {
+    fn plain(key: &str) -> Self {
+        Self { key: Secret::new(key.as_bytes().to_vec()), until: None, hub: None }
+    }
+}
+
+impl<'de> Deserialize<'de> for PskEntry {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            #[serde(deserialize_with = "secret")]
+            key: Secret,
+            until: Option<Date>,
+            hub: Option<String>,
+        }
+
+        struct KeyOrFields;
+
+        impl<'de> de::Visitor<'de> for KeyOrFields {
+            type Value = PskEntry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key in quotes, or a mapping with `key`")
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<PskEntry, E> {
+                Ok(PskEntry::plain(key))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<PskEntry, A::Error> {
+                let Fields { key, until, hub } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(PskEntry { key, until, hub })
+            }
+        }
+
+        input.deserialize_any(KeyOrFields)
+    }
+}
+
+/// `hubs.NAME`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Hub {
+    /// The hub's network.
+    pub network: Network,
+    /// The gateway's own address in it; the first one of the network unless said.
+    pub gateway: Option<Ipv4Addr>,
+    /// Addresses and what is handed out with them.
+    #[serde(default)]
+    pub dhcp: Dhcp,
+    /// How the hub reaches the world.
+    #[serde(default)]
+    pub uplink: Uplink,
+    /// Whether users may come in through L2TP without IPsec.
+    #[serde(default)]
+    pub allow_raw_l2tp: bool,
+    /// Who may come in, by name.
+    #[serde(default)]
+    pub users: BTreeMap<String, User>,
+}
+
+/// `hubs.NAME.dhcp`: for clients of the tunnel and of the hub alike.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dhcp {
+    /// Addresses to hand out; the whole network unless said.
+    pub range: Option<AddressRange>,
+    /// Name servers; those of the host unless said.
+    pub dns: Option<Vec<Ipv4Addr>>,
+    /// The domain in which clients look up short names.
+    pub domain: Option<String>,
+    /// How long an address stays reserved for a device that is away.
+    pub lease: Span,
+}
+
+impl Default for Dhcp {
+    fn default() -> Self {
+        Self { range: None, dns: None, domain: None, lease: Span::hours(8) }
+    }
+}
+
+/// What a hub is plugged into.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Uplink {
+    /// The host forwards, with its own address in front.
+    #[default]
+    Nat,
+    /// Nothing: the clients of the hub reach one another only.
+    None,
+    /// A TAP interface on the host, and nothing else is touched.
+    Tap,
+}
+
+/// `hubs.NAME.users.NAME`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The password, as the user types it.
+    #[serde(default, deserialize_with = "optional_secret")]
+    pub password: Option<Secret>,
+    /// Instead of the password: its NT hash, 32 hexadecimal digits.
+    pub nt_hash: Option<NtHash>,
+    /// The one address that this user always gets.
+    pub address: Option<Ipv4Addr>,
+    /// Overrides the hub's `allow_raw_l2tp`.
+    pub allow_raw_l2tp: Option<bool>,
+    /// Overrides `sessions.dead_after`.
+    pub dead_after: Option<Span>,
+    /// Overrides `sessions.max_sessions`.
+    pub max_sessions: Option<u32>,
+    /// Overrides `sessions.on_limit`.
+    pub on_limit: Option<OnLimit>,
+}
+
+/// An NT hash: MD4 over the password in UTF-16. It is as good as the password to whoever steals it.
+#[derive(Debug, Clone)]
+pub struct NtHash(pub Secret);
+
+impl<'de> Deserialize<'de> for NtHash {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        // The text is not repeated in the message: it may be a password in the wrong place.
+        let refusal = || de::Error::custom("an NT hash has exactly 32 hexadecimal digits");
+        let text = String::deserialize(input)?;
+        if text.len() != 32 || !text.is_ascii() {
+            return Err(refusal());
+        }
+        let digits = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let bytes: Option<Vec<u8>> = (0..32).step_by(2).map(digits).collect();
+        bytes
+            .filter(|_| text.bytes().all(|b| b.is_ascii_hexdigit()))
+            .map(|b| Self(Secret::new(b)))
+            .ok_or_else(refusal)
+    }
+}
+
+/// `ppp`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ppp {
+    /// Authentication protocols, the one to offer first at the front.
+    pub auth: Vec<AuthProtocol>,
+    /// The largest packet inside the tunnel, in bytes.
+    pub mru: u16,
+}
+
+impl Default for Ppp {
+    fn default() -> Self {
+        Self { auth: vec![AuthProtocol::MsChapV2, AuthProtocol::Chap, AuthProtocol::Pap], mru: 1400 }
+    }
+}
+
+/// How a client proves that it knows the password. All of them run inside the encrypted tunnel.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthProtocol {
+    /// MS-CHAP version 2 (RFC 2759): every client has it, works with NT hashes.
+    MsChapV2,
+    /// CHAP with MD5 (RFC 1994): needs the password itself.
+    Chap,
+    /// PAP (RFC 1334): the password travels as it is.
+    Pap,
+}
+
+impl fmt::Display for AuthProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MsChapV2 => "mschapv2",
+            Self::Chap => "chap",
+            Self::Pap => "pap",
+        })
+    }
+}
+
+/// `sessions`: defaults for every user.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sessions {
+    /// How long a client may be silent before it is given up.
+    pub dead_after: Span,
+    /// How long a device that lost its connection finds its address and port unchanged.
+    pub resume_for: Span,
+    /// Sessions that one user may have at a time; unlimited unless said.
+    pub max_sessions: Option<u32>,
+    /// What happens to one session more.
+    pub on_limit: OnLimit,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            dead_after: Span::minutes(5),
+            resume_for: Span::minutes(10),
+            max_sessions: None,
+            on_limit: OnLimit::default(),
+        }
+    }
+}
+
+/// What happens when a user with `max_sessions` sessions opens one more.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLimit {
+    /// A device takes the place of its own earlier session; another device is refused.
+    #[default]
+    ReplaceSameDevice,
+    /// The oldest session ends.
+    ReplaceOldest,
+    /// The new one is refused.
+    Deny,
+}
+
+/// `limits`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Sessions in all.
+    pub sessions: u32,
+    /// IKE exchanges that have not proved the key yet, in all.
+    pub half_open: u32,
+    /// The same, from one source address.
+    pub half_open_per_source: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sessions: 10_000, half_open: 4_096, half_open_per_source: 64 }
+    }
+}
+
+/// `log`.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// The least important line that is still written.
+    pub level: LogLevel,
+    /// For people or for programs.
+    pub format: LogFormat,
+}
+
+/// How much is logged.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something is broken.
+    Error,
+    /// An administrator should care.
+    Warn,
+    /// One line per step of a connection's life.
+    #[default]
+    Info,
+    /// Deviations and retries.
+    Debug,
+    /// Every packet.
+    Trace,
+}
+
+impl LogLevel {
+    /// The name as it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+const fn one() -> u8 {
+    1
+}
+
+fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<Secret, D::Error> {
+    Ok(Secret::new(String::deserialize(input)?.into_bytes()))
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Secret>, D::Error> {
+    secret(input).map(Some)
+}

@@ -1,0 +1,459 @@
+//! Whole files: what is accepted, and every message that a wrong one earns.
+
+use super::*;
+use std::{net::Ipv4Addr, time::Duration};
+
+/// 2026-11-22, noon.
+const NOW: u64 = 1_795_348_800;
+
+fn read(text: &str) -> Result<Loaded, Report> {
+    load(text, &FileFacts { name: "s.yaml".to_owned(), mode: Some(0o600), now: NOW })
+}
+
+/// What is said about a file, one finding per line: `line:column severity key: message (hint)`.
+fn said(text: &str) -> String {
+    let report = match read(text) {
+        Ok(loaded) => loaded.warnings,
+        Err(report) => report,
+    };
+    report.to_string().replace("s.yaml", "")
+}
+
+const KEY: &str = "ipsec: { psk: kT7nVpQ2xWz9RbHm4cJd }\n";
+
+fn config(text: &str) -> Config {
+    read(&format!("{KEY}{text}")).unwrap_or_else(|report| panic!("{report}")).config
+}
+
+fn complaint(text: &str) -> String {
+    said(&format!("{KEY}{text}"))
+}
+
+#[test]
+fn the_minimal_example_has_every_default() {
+    let loaded = read(include_str!("../../config/minimal.yaml")).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.warnings.to_string(), "");
+    let config = loaded.config;
+    assert_eq!(config.listen.ports, Ports { ike: 500, nat_t: 4500, l2tp: 1701 });
+    assert!(config.listen.l2tp_ipsec && !config.listen.raw_l2tp);
+    assert_eq!(config.ipsec.policy, Policy::Compatible);
+    let hub = config.default_hub().unwrap();
+    assert_eq!((hub.name.as_str(), hub.gateway), ("HUB1", Ipv4Addr::new(10, 60, 0, 1)));
+    assert_eq!(hub.dhcp.range.to_string(), "10.60.0.1-10.60.0.254");
+    assert_eq!((&hub.dhcp.dns, hub.dhcp.lease), (&Dns::OfHost, Duration::from_secs(8 * 3600)));
+    assert_eq!(hub.uplink, Uplink::Nat);
+    let user = hub.user("JIRO").unwrap();
+    assert_eq!(user.dead_after, Duration::from_secs(300));
+    assert!(matches!(&user.credential, Credential::Password(p) if **p == *b"change me, too"));
+}
+
+#[test]
+fn the_full_example_loads_without_a_warning() {
+    let loaded = read(include_str!("../../config/full.yaml")).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.warnings.to_string(), "");
+    let config = loaded.config;
+    assert_eq!(config.ipsec.psks.len(), 3);
+    assert_eq!(config.ipsec.psks[1].until, Some(4_102_444_800));
+    let guests = config.ipsec.psks[2].hub.map(|index| config.hubs[index].name.as_str());
+    assert_eq!(guests, Some("GUESTS"));
+    assert_eq!(config.default_hub().unwrap().name, "OFFICE");
+    let office = config.hub("office").unwrap();
+    let user = |name| office.user(name).unwrap();
+    assert_eq!((user("jiro").max_sessions, user("jiro").on_limit), (Some(3), OnLimit::ReplaceOldest));
+    assert_eq!(
+        (user("yas").max_sessions, user("yas").address),
+        (Some(10), Some(Ipv4Addr::new(10, 60, 0, 50)))
+    );
+    assert_eq!(user("yas").dead_after, Duration::from_secs(3600));
+    assert!(matches!(&user("yas").credential, Credential::NtHash(hash) if hash[..2] == [0x88, 0x46]));
+    assert!(user("pump-station").allow_raw_l2tp && !user("jiro").allow_raw_l2tp);
+    assert_eq!(config.ppp.auth, [AuthProtocol::MsChapV2, AuthProtocol::Pap]);
+}
+
+/// The example of the specification.
+#[test]
+fn the_issues_example_loads() {
+    let text = r#"
+listen: { addresses: ["0.0.0.0"], l2tp_ipsec: true, raw_l2tp: false }
+ipsec:
+  policy: compatible
+  psk:
+    - key: "a long pre-shared key for everybody"
+    - { key: "last month's key", until: 2026-12-31 }
+    - { key: "a key for guests alone", hub: GUESTS }
+default_hub: HUB1
+hubs:
+  HUB1:
+    network: 10.60.0.0/24            # the gateway is .1 unless said
+    dhcp: { range: 10.60.0.10-10.60.0.250, dns: [10.60.0.1], domain: office.example, lease: 8h }
+    uplink: nat
+    users:
+      jiro: { password: "..." }
+      yas: { nt_hash: "8846f7eaee8fb117ad06bdd830b7586c", address: 10.60.0.50 }
+  GUESTS: { network: 10.61.0.0/24, uplink: nat, users: { visitor: { password: "..." } } }
+"#;
+    assert!(read(text).is_ok());
+    insta::assert_snapshot!(said(text), @r"
+    :7:7: warning: ipsec.psk[1]: this key is weak: 16 characters; at least 20 withstand guessing
+        hint: `sekisho up` makes a good one; so does: openssl rand -base64 24
+    :16:15: warning: hubs.HUB1.users.jiro.password: this password is weak
+        hint: take at least 8 characters that are not the name
+    :17:14: warning: hubs.HUB1.users.yas.nt_hash: yas cannot log in with chap, which needs the password itself
+        hint: nearly every client takes mschapv2; leave chap out of ppp.auth if nobody needs it
+    :18:69: warning: hubs.GUESTS.users.visitor.password: this password is weak
+        hint: take at least 8 characters that are not the name
+    ");
+}
+
+#[test]
+fn every_error_is_reported_in_one_go() {
+    let text = "
+listen: { adresses: [0.0.0.0], raw_l2tp: maybe, ports: { ike: 70000 } }
+ipsec:
+  policy: strong
+  psk:
+    - { kee: secret, until: tomorrow }
+    - 12345678
+hubs:
+  HUB1:
+    netwrok: 10.60.0.0/24
+    dhcp: { range: 10.60.0.250-10.60.0.10, lease: 300 }
+    users: [jiro]
+  HUB2:
+    network: 10.61.0.1/24
+    uplink: Nat
+    users:
+      yas: { password: 12345678, nt_hash: 123, adress: 10.61.0.7 }
+ppp: { auth: [mschap2, eap], mru: -1 }
+sessions: { dead_after: 5 minutes, on_limit: replace }
+log: verbose
+nonsense: 1
+";
+    insta::assert_snapshot!(said(text), @r"
+    :2:11: error: listen.adresses: there is no key `adresses` in listen
+        hint: did you mean `addresses`?
+    :2:32: error: listen.raw_l2tp: found a text, expected true or false
+    :2:58: error: listen.ports.ike: 70000 is not a whole number from 0 to 65535
+    :4:3: error: ipsec.policy: `strong` is not known here
+        hint: one of: modern, compatible, legacy
+    :6:9: error: ipsec.psk[0].kee: there is no key `kee` in ipsec.psk[0]
+        hint: did you mean `key`?
+    :6:22: error: ipsec.psk[0].until: `tomorrow` is not a date: write year-month-day, such as 2026-12-31
+    :7:7: error: ipsec.psk[1]: found a number, expected a key in quotes, or a mapping with `key`
+    :10:5: error: hubs.HUB1.netwrok: there is no key `netwrok` in hubs.HUB1
+        hint: did you mean `network`?
+    :11:13: error: hubs.HUB1.dhcp.range: the range `10.60.0.250-10.60.0.10` ends before it begins
+    :11:44: error: hubs.HUB1.dhcp.lease: `300` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
+    :12:5: error: hubs.HUB1.users: found a list, expected a mapping (lines of `key: value`)
+    :14:5: error: hubs.HUB2.network: `10.61.0.1/24` is an address inside a network: the network is 10.61.0.0/24
+    :15:5: error: hubs.HUB2.uplink: `Nat` is not known here
+        hint: did you mean `nat`? (one of: nat, none, tap)
+    :17:14: error: hubs.HUB2.users.yas.password: found a number, expected a text; put it in quotes
+    :17:34: error: hubs.HUB2.users.yas.nt_hash: found a number, expected a text; put it in quotes
+    :17:48: error: hubs.HUB2.users.yas.adress: there is no key `adress` in hubs.HUB2.users.yas
+        hint: did you mean `address`?
+    :18:15: error: ppp.auth[0]: `mschap2` is not known here
+        hint: did you mean `mschapv2`? (one of: mschapv2, chap, pap)
+    :18:24: error: ppp.auth[1]: `eap` is not known here
+        hint: did you mean `pap`? (one of: mschapv2, chap, pap)
+    :18:30: error: ppp.mru: -1 is not a whole number from 0 to 65535
+    :19:13: error: sessions.dead_after: `5 minutes` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
+    :19:36: error: sessions.on_limit: `replace` is not known here
+        hint: one of: replace-same-device, replace-oldest, deny
+    :20:1: error: log: found a text, expected a mapping (lines of `key: value`)
+    :21:1: error: nonsense: there is no key `nonsense` at the top of the file
+        hint: the keys here are: listen, ipsec, default_hub, hubs, ppp, sessions, limits, log, workers
+    ");
+}
+
+#[test]
+fn rules_between_keys_are_checked_all_at_once() {
+    let text = "
+listen: { addresses: [0.0.0.0, 192.0.2.1, '::', 0.0.0.0], ports: { nat_t: 500 } }
+ipsec:
+  psk:
+    - vpn
+    - vpn
+    - { key: kT7nVpQ2xWz9RbHm4cJd, until: 2026-11-21 }
+    - { key: kT7nVpQ2xWz9RbHm4cJe, hub: HUBB1 }
+    - ' kT7nVpQ2xWz9RbHm4cJü'
+    - ''
+hubs:
+  HUB1:
+    network: 10.60.0.0/24
+    gateway: 10.60.0.0
+    dhcp: { range: 10.60.0.10-10.60.1.10, dns: [127.0.0.53], domain: -x-, lease: 1s }
+    users:
+      jiro: { password: jiro, nt_hash: 8846f7eaee8fb117ad06bdd830b7586c }
+      JIRO: { password: short, address: 10.60.1.1, max_sessions: 0 }
+      yas: { address: 10.60.0.1 }
+      a@hub1: { password: 'long enough' }
+      hub2\\x: { password: 'long enough' }
+      'b ': { password: 'long enough', address: 10.60.0.9 }
+      c@: { password: 'long enough', address: 10.60.0.9 }
+  HUB2: { network: 10.60.0.128/25 }
+  hub2: { network: 8.8.8.0/24 }
+  none: { network: 127.0.0.0/16 }
+  'a b': { network: 10.99.0.0/31, allow_raw_l2tp: true }
+ppp: { auth: [pap, pap], mru: 100 }
+sessions: { dead_after: 1s, resume_for: 2d, max_sessions: 0 }
+limits: { half_open: 1, sessions: 0 }
+workers: 0
+";
+    insta::assert_snapshot!(said(text), @r#"
+    : error: default_hub: there are 5 hubs, and nothing says which is for a user who names none
+        hint: default_hub: a b, or default_hub: none
+    :2:32: error: listen.addresses[1]: 192.0.2.1 and 0.0.0.0 cover each other
+        hint: keep 0.0.0.0 alone, or name the addresses
+    :2:43: error: listen.addresses[2]: :: is an IPv6 address, which this release does not listen on
+        hint: clients reach this release through IPv4; "0.0.0.0" is every IPv4 address
+    :2:49: error: listen.addresses[3]: 0.0.0.0 is in the list already
+    :2:68: error: listen.ports.nat_t: 500 is the port of `ike` already
+    :5:7: warning: ipsec.psk[0]: this key is weak: it is among the first that anybody tries
+        hint: `sekisho up` makes a good one; so does: openssl rand -base64 24
+    :6:7: error: ipsec.psk[1]: this key is in the list already
+        hint: a key that opens one hub alone must differ from the others
+    :6:7: warning: ipsec.psk[1]: this key is weak: it is among the first that anybody tries
+        hint: `sekisho up` makes a good one; so does: openssl rand -base64 24
+    :7:36: warning: ipsec.psk[2].until: the time of this key was over with 2026-11-21
+        hint: remove it, or move the date
+    :8:36: error: ipsec.psk[3].hub: there is no hub `HUBB1`
+        hint: did you mean `HUB1`?
+    :9:7: warning: ipsec.psk[4]: the key begins or ends with white space
+        hint: a space at an end is easily lost when it is typed into a phone
+    :9:7: warning: ipsec.psk[4]: the key has characters that clients encode differently
+        hint: use letters, digits and punctuation of ASCII
+    :10:7: error: ipsec.psk[5]: the key is empty
+        hint: `sekisho up` makes a good one; so does: openssl rand -base64 24
+    :14:5: error: hubs.HUB1.gateway: 10.60.0.0 cannot be a host of 10.60.0.0/24
+        hint: the hosts of 10.60.0.0/24 are 10.60.0.1 to 10.60.0.254
+    :15:13: error: hubs.HUB1.dhcp.range: 10.60.1.10 cannot be a host of 10.60.0.0/24
+        hint: the hosts of 10.60.0.0/24 are 10.60.0.1 to 10.60.0.254
+    :15:49: error: hubs.HUB1.dhcp.dns[0]: 127.0.0.53 cannot be a client's name server
+        hint: name a server as the client reaches it
+    :15:62: error: hubs.HUB1.dhcp.domain: `-x-` is not a domain name
+        hint: such as office.example
+    :15:75: error: hubs.HUB1.dhcp.lease: 1s is not between 1m and 365d
+    :17:7: error: hubs.HUB1.users.jiro: `jiro` and `JIRO` are the same user: case does not count
+    :17:31: error: hubs.HUB1.users.jiro.nt_hash: there is a password and an NT hash, and they may differ
+        hint: keep one of the two
+    :18:15: warning: hubs.HUB1.users.JIRO.password: this password is weak
+        hint: take at least 8 characters that are not the name
+    :18:32: error: hubs.HUB1.users.JIRO.address: 10.60.1.1 cannot be a host of 10.60.0.0/24
+        hint: the hosts of 10.60.0.0/24 are 10.60.0.1 to 10.60.0.254
+    :18:52: error: hubs.HUB1.users.JIRO.max_sessions: with 0 this user can never connect
+        hint: remove the user to keep them out
+    :19:7: error: hubs.HUB1.users.yas: this user has neither a password nor an NT hash
+        hint: password: "...", or nt_hash: "32 hexadecimal digits"
+    :20:7: error: hubs.HUB1.users.a@hub1: `a@hub1` is read as user `a` of hub HUB1, when somebody logs in
+        hint: write the user under that hub, without the hub's name
+    :21:7: error: hubs.HUB1.users.hub2\x: `hub2\x` is read as user `x` of hub HUB2, when somebody logs in
+        hint: write the user under that hub, without the hub's name
+    :22:7: error: hubs.HUB1.users.b : the name of this user begins or ends with white space
+        hint: white space around a name is dropped when somebody logs in
+    :23:7: error: hubs.HUB1.users.c@: `c@` is read as `c`, when somebody logs in
+        hint: a closing `@` means `no hub` and is not part of the name
+    :23:38: error: hubs.HUB1.users.c@.address: 10.60.0.9 is the address of user b  already
+    :24:11: error: hubs.HUB2.network: 10.60.0.128/25 overlaps 10.60.0.0/24 of hub HUB1
+        hint: with `uplink: nat` the host has both networks and cannot tell them apart: change one
+    :25:3: error: hubs.hub2: `hub2` and `HUB2` are the same hub: case does not count
+    :25:11: warning: hubs.hub2.network: 8.8.8.0/24 belongs to somebody on the Internet, whom clients will not reach
+        hint: private networks lie in 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and 100.64.0.0/10
+    :26:3: error: hubs.none: `none` cannot be the name of a hub: default_hub uses it for `no hub`
+    :26:11: error: hubs.none.network: 127.0.0.0/16 is no network for hosts
+        hint: take a private network, such as 10.60.0.0/24
+    :27:3: error: hubs.a b: `a b` cannot be the name of a hub
+        hint: 1 to 64 letters, digits, `-`, `_` and `.`
+    :27:12: error: hubs.a b.network: 10.99.0.0/31 is not between /8 and /30
+        hint: a /24 has room for 253 clients, a /16 for 65,533
+    :27:35: warning: hubs.a b.allow_raw_l2tp: this has no effect while listen.raw_l2tp is off
+        hint: set listen.raw_l2tp: true if clear-text L2TP is wished
+    :28:20: error: ppp.auth[1]: pap is in the list already
+    :28:26: error: ppp.mru: 100 is not between 576 and 1500 bytes
+        hint: 1400 fits nearly everywhere
+    :29:13: error: sessions.dead_after: 1s is not between 30s and 1d
+    :29:29: error: sessions.resume_for: 2d is not between 0s and 1d
+    :29:45: error: sessions.max_sessions: with 0 nobody can connect
+        hint: leave the key out for as many as they like
+    :30:1: error: limits.half_open_per_source: 64 from one source is more than 1 in all
+    :30:25: error: limits.sessions: with 0 nobody can connect
+    :31:1: error: workers: 0 is not between 1 and 64
+    "#);
+}
+
+#[test]
+fn what_is_not_yaml_has_a_place() {
+    insta::assert_snapshot!(said("hubs:\n  HUB1: { network: 10.60.0.0/24\n"), @r"
+    :3:1: error: this is not YAML: did not find expected ',' or '}'
+        hint: look at this line and the one above: indentation, a missing colon, an unclosed quote or bracket
+    ");
+    insta::assert_snapshot!(said("hubs:\n\tHUB1: {}\n"), @r"
+    :2:1: error: this is not YAML: found character that cannot start any token
+        hint: YAML wants spaces at the beginning of a line, not tabs
+    ");
+    insta::assert_snapshot!(said("hubs: {}\nlog: {}\nhubs: {}\nlog: { level: info, level: warn }\n"), @r"
+    :3:1: error: hubs: this key stands already on line 1
+        hint: keep one of the two
+    :4:1: error: log: this key stands already on line 2
+        hint: keep one of the two
+    :4:21: error: log.level: this key stands already on line 4
+        hint: keep one of the two
+    ");
+    insta::assert_snapshot!(said(""), @r"
+    : error: the file is empty
+        hint: begin with config/minimal.yaml, or run `sekisho up`
+    ");
+    insta::assert_snapshot!(said("- 1\n"), @r"
+    : error: found a list, expected a mapping (lines of `key: value`)
+    ");
+    insta::assert_snapshot!(said("1: 2\n"), @r"
+    : error: one of the keys here is not a text: put it in quotes
+    ");
+    insta::assert_snapshot!(said("hubs: { A: !secret x }\n"), @r#"
+    : error: ipsec.psk: there is no pre-shared key, so nobody can connect
+        hint: psk: [ { key: "at least twenty characters, random ones" } ]
+    :1:9: error: hubs.A: found a YAML tag, expected a mapping (lines of `key: value`)
+    "#);
+    assert!(read("a: *b").is_err());
+}
+
+#[test]
+fn keys_with_nothing_behind_them_count_as_empty() {
+    let config = config("listen:\nhubs: { A: { network: 10.1.0.0/16, dhcp: , users: , gateway: } }\nlog:\n");
+    assert!(config.hubs[0].users.is_empty());
+    insta::assert_snapshot!(complaint("hubs:\n  A:\n"), @r"
+    :3:3: error: hubs.A.network: the key `network` is missing
+        hint: every hub has a network of its own, such as network: 10.60.0.0/24
+    ");
+    insta::assert_snapshot!(complaint("hubs:\n"), @r"
+    :2:1: error: hubs: there is no hub
+        hint: the smallest: hubs: { HUB1: { network: 10.60.0.0/24 } }
+    ");
+    insta::assert_snapshot!(complaint("hubs: { A: { network: 10.1.0.0/16, users: { u: { password: } } } }"), @r"
+    :2:50: error: hubs.A.users.u.password: found nothing, expected a text; put it in quotes
+    ");
+}
+
+#[test]
+fn yaml_aliases_and_merge_keys_work() {
+    let config = config(
+        "hubs:
+  A: &a { network: 10.1.0.0/24, uplink: none, users: { u: &u { password: 'a password' } } }
+  B: { <<: *a, network: 10.2.0.0/24, users: { v: *u } }
+default_hub: none
+",
+    );
+    assert_eq!(config.hubs[1].uplink, Uplink::None);
+    assert!(config.hubs[1].user("v").is_some() && config.default_hub().is_none());
+}
+
+#[test]
+fn several_hubs_need_a_word_about_the_default() {
+    let two = "hubs: { A: { network: 10.1.0.0/24 }, B: { network: 10.2.0.0/24 } }\n";
+    insta::assert_snapshot!(complaint(two), @r"
+    : error: default_hub: there are 2 hubs, and nothing says which is for a user who names none
+        hint: default_hub: A, or default_hub: none
+    ");
+    insta::assert_snapshot!(complaint(&format!("{two}default_hub: C\n")), @r"
+    :3:1: error: default_hub: there is no hub `C`
+        hint: did you mean `A`?
+    ");
+    assert_eq!(config(&format!("{two}default_hub: b\n")).default_hub().unwrap().name, "B");
+    assert!(config(&format!("{two}default_hub: None\n")).default_hub().is_none());
+}
+
+#[test]
+fn expired_keys_are_dropped_and_somebody_must_be_left() {
+    let hubs = "hubs: { A: { network: 10.1.0.0/24 } }\n";
+    let text = format!(
+        "ipsec: {{ psk: [kT7nVpQ2xWz9RbHm4cJd, {{ key: xxkT7nVpQ2xWz9RbHm4c, until: 2026-11-21 }}] }}\n{hubs}"
+    );
+    assert_eq!(read(&text).unwrap().config.ipsec.psks.len(), 1);
+    let today = format!("ipsec: {{ psk: [{{ key: xxkT7nVpQ2xWz9RbHm4c, until: 2026-11-22 }}] }}\n{hubs}");
+    assert!(read(&today).is_ok(), "the last day counts");
+    insta::assert_snapshot!(said(&format!("ipsec: {{ psk: [{{ key: xxkT7nVpQ2xWz9RbHm4c, until: 2025-01-01 }}] }}\n{hubs}")), @r"
+    :1:10: error: ipsec.psk: no key is valid any more: the last one ended with 2025-01-01
+    :1:45: warning: ipsec.psk[0].until: the time of this key was over with 2025-01-01
+        hint: remove it, or move the date
+    ");
+    insta::assert_snapshot!(said(hubs), @r#"
+    : error: ipsec.psk: there is no pre-shared key, so nobody can connect
+        hint: psk: [ { key: "at least twenty characters, random ones" } ]
+    "#);
+    insta::assert_snapshot!(said(&format!("listen: {{ l2tp_ipsec: false }}\n{hubs}")), @r"
+    :1:11: error: listen.l2tp_ipsec: with both l2tp_ipsec and raw_l2tp off nobody can connect
+        hint: switch l2tp_ipsec on
+    ");
+    let keys: Vec<_> = (0..17).map(|n| format!("kT7nVpQ2xWz9RbHm4c{n:02}")).collect();
+    insta::assert_snapshot!(said(&format!("ipsec: {{ psk: [{}] }}\n{hubs}", keys.join(", "))), @r"
+    :1:10: error: ipsec.psk: 17 keys are valid at once, and at most 16 are tried
+        hint: remove the keys that nobody uses any more
+    ");
+}
+
+#[test]
+fn users_who_cannot_use_a_protocol_are_named() {
+    let hubs = "hubs: { A: { network: 10.1.0.0/24, users: { yas: { nt_hash: 8846f7eaee8fb117ad06bdd830b7586c } } } }\n";
+    insta::assert_snapshot!(complaint(hubs), @r"
+    :2:52: warning: hubs.A.users.yas.nt_hash: yas cannot log in with chap, which needs the password itself
+        hint: nearly every client takes mschapv2; leave chap out of ppp.auth if nobody needs it
+    ");
+    insta::assert_snapshot!(complaint(&format!("{hubs}ppp: {{ auth: [chap] }}\n")), @r"
+    :2:52: warning: hubs.A.users.yas.nt_hash: yas can never log in: chap, the only protocol in ppp.auth, needs the password itself
+        hint: give the password instead of the hash, or add mschapv2 to ppp.auth
+    ");
+    assert_eq!(complaint(&format!("{hubs}ppp: {{ auth: [mschapv2, pap] }}\n")), "");
+}
+
+#[test]
+fn a_file_that_others_may_read_is_warned_about() {
+    let facts = FileFacts { name: "/etc/sekisho.yaml".to_owned(), mode: Some(0o100_644), now: NOW };
+    let loaded = load(&format!("{KEY}hubs: {{ A: {{ network: 10.1.0.0/24 }} }}"), &facts).unwrap();
+    insta::assert_snapshot!(loaded.warnings.to_string(), @r"
+    /etc/sekisho.yaml: warning: other users of this host may read the keys and passwords in this file (mode 0644)
+        hint: chmod 600 /etc/sekisho.yaml
+    ");
+}
+
+/// Whatever is wrong, what is said about it never repeats a key or a password.
+#[test]
+fn findings_keep_secrets() {
+    for text in [
+        "ipsec: { psk: [ { key: [sesame] } ] }",
+        "ipsec: { psk: [ { key: sesame, until: 2020-01-01 }, sesame ] }",
+        "ipsec: { psk: \"sesame }",
+        "ipsec: { psk: [ { key: !sesame x } ] }",
+        "hubs: { A: { users: { u: { password: [sesame] } } } }",
+        "hubs: { A: { users: { u: { password: sesame, nt_hash: sesame } } } }",
+        "hubs: { A: { network: 10.1.0.0/16, users: { u: { password: sesame } } } }",
+        "hubs: { A: { users: { u: sesame } } }",
+    ] {
+        let said = said(text);
+        assert!(said.contains("error") && !said.contains("sesame"), "{said}");
+    }
+    let config = config("hubs: { A: { network: 10.1.0.0/24, users: { u: { password: sesame1234 } } } }");
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("sesame") && !shown.contains("kT7n"), "{shown}");
+}
+
+#[test]
+fn names_are_found_in_any_case() {
+    let users: String = (0..50).map(|n| format!("      User{n}: {{ password: 'long enough' }}\n")).collect();
+    let hubs = format!("default_hub: none\nhubs:\n  Straße:\n    network: 10.1.0.0/24\n    users:\n{users}");
+    let config = config(&format!("{hubs}  B: {{ network: 10.2.0.0/24 }}\n  a: {{ network: 10.3.0.0/24 }}\n"));
+    let hub = config.hub("STRASSE").unwrap();
+    assert!(
+        (0..50).all(|n| hub.user(&format!("uSER{n}")).is_some_and(|user| user.name == format!("User{n}")))
+    );
+    assert!(hub.user("user50").is_none() && config.hub("A").is_some() && config.hub("b").is_some());
+}
+
+proptest::proptest! {
+    /// No text makes the loader panic, and no error comes without a finding.
+    #[test]
+    fn any_text_is_answered(text in "([ \n:{}\\[\\]&*,'\"#a-c0-9-]|hubs:|network: 10.0.0.0/8|ipsec:|psk:|users:|<<: ){0,60}") {
+        if let Err(report) = read(&text) {
+            proptest::prop_assert!(report.errors().next().is_some());
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The gatehouse: where users show who they are and are given their place. It is the one owner of what all workers
+//! share: users, sessions, leases, hub ports, stories. Sans-IO like the rest: workers ask ([`Ask`]), it answers
+//! ([`Answer`]), and no data packet ever passes through it.
+
+mod admission;
+mod place;
+mod session;
+mod stories;
+
+pub use session::Session;
+pub use stories::Stories;
+
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::hub::{Forward, Hub, HubId, KnownStation, Mac, PortId, UplinkPermit, View};
+use crate::packet::PacketBuf;
+use crate::peer::{Answer, Ask, LinkKey};
+use crate::story::Cause;
+use crate::worker::Clock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A frame of a hub's own services, for the worker of its port.
+#[derive(Debug)]
+pub struct ServiceFrame {
+    /// The hub.
+    pub hub: HubId,
+    /// Whither.
+    pub to: Forward,
+    /// The frame.
+    pub frame: PacketBuf,
+}
+
+/// What the gatehouse leaves for the shell to pass on.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Answers, each for the worker that its link names.
+    pub answers: Vec<Answer>,
+    /// Frames of the hubs' services.
+    pub frames: Vec<ServiceFrame>,
+}
+
+/// The one owner of what all workers share.
+pub struct Gatehouse {
+    config: Arc<Config>,
+    began: Instant,
+    /// In the order of the configuration's hubs; `HubId` is the position.
+    hubs: Vec<Hub>,
+    sessions: BTreeMap<LinkKey, Session>,
+    stories: Stories,
+    /// The name servers of the host, for hubs that pass them on.
+    host_dns: Vec<std::net::Ipv4Addr>,
+}
+
+impl Gatehouse {
+    /// Opens the gatehouse for the hubs of a configuration. `clock` must be the one that workers began with.
+    #[must_use]
+    pub fn new(clock: Clock, config: Arc<Config>, host_dns: Vec<std::net::Ipv4Addr>, entropy: &mut Entropy) -> Self {
+        let hubs = config
+            .hubs
+            .iter()
+            .zip(0..)
+            .map(|(hub, id)| Hub::new(clock.now, HubId(id), &hub.name, place::hub_settings(hub), entropy.fork()))
+            .collect();
+        Self { config, began: clock.now, hubs, sessions: BTreeMap::new(), stories: Stories::default(), host_dns }
+    }
+
+    /// The hubs, in the order of the configuration.
+    #[must_use]
+    pub fn hubs(&self) -> &[Hub] {
+        &self.hubs
+    }
+
+    /// One hub, to change it.
+    pub fn hub_mut(&mut self, id: HubId) -> Option<&mut Hub> {
+        self.hubs.get_mut(id.0 as usize)
+    }
+
+    /// The sessions.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    /// The stories of ended attempts.
+    #[must_use]
+    pub fn stories(&self) -> &Stories {
+        &self.stories
+    }
+
+    /// The stories, to load those of a former run.
+    pub fn stories_mut(&mut self) -> &mut Stories {
+        &mut self.stories
+    }
+
+    /// Opens the uplink port of a hub, behind which its gateway's address is.
+    ///
+    /// # Errors
+    /// When the port cannot be opened; see [`crate::hub::OpenError`].
+    pub fn open_uplink(
+        &mut self,
+        now: Instant,
+        hub: HubId,
+        port: PortId,
+        gateway_mac: Option<Mac>,
+    ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
+        let gateway = self.config.hubs.get(hub.0 as usize).map(|hub| hub.gateway);
+        let known = gateway_mac.zip(gateway).map(|(mac, gateway)| KnownStation { mac, addresses: vec![gateway] });
+        let hub = self.hubs.get_mut(hub.0 as usize).ok_or(crate::hub::OpenError::Offline)?;
+        let ingress = hub.open_uplink(now, port, UplinkPermit::uplink_by_configuration(known.into_iter().collect()))?;
+        Ok((ingress, hub.view().clone()))
+    }
+
+    /// Handles what a worker asks or tells.
+    pub fn handle_ask(&mut self, clock: Clock, ask: Ask, out: &mut Output) {
+        match ask {
+            Ask::Authenticate(ask) => self.authenticate(clock, *ask, &mut out.answers),
+            Ask::Join { link, port, asked } => {
+                let answer = self.join(clock, link, port, asked);
+                out.answers.push(answer);
+            }
+            Ask::Leave { link, .. } => self.leave(clock, link),
+            Ask::Notice { hub, notice } => {
+                let mut events = crate::hub::Output::default();
+                if let Some(owner) = self.hubs.get_mut(hub.0 as usize) {
+                    owner.handle_notice(clock.now, notice, &mut events);
+                }
+                self.carry_out(hub, events, out);
+            }
+            Ask::Service { hub, from, frame } => self.serve(clock, hub, from, &frame, out),
+            Ask::Ended(record) => {
+                stories::tell(&record);
+                self.stories.keep(*record);
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.hubs.iter().filter_map(Hub::poll_timeout).min()
+    }
+
+    /// Ages tables and leases.
+    pub fn handle_timeout(&mut self, clock: Clock, out: &mut Output) {
+        for n in 0..self.hubs.len() {
+            let Some(hub) = self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now)) else {
+                continue;
+            };
+            let id = hub.id();
+            let mut events = crate::hub::Output::default();
+            hub.handle_timeout(clock.now, &mut events);
+            self.carry_out(id, events, out);
+        }
+    }
+
+    fn carry_out(&self, hub: HubId, events: crate::hub::Output, out: &mut Output) {
+        let name = self.hubs.get(hub.0 as usize).map_or("", Hub::name);
+        for event in events.events {
+            tracing::info!(hub = name, ?event, step = "hub", "hub event");
+        }
+        out.frames.extend(events.frames.into_iter().map(|(to, frame)| ServiceFrame { hub, to, frame }));
+    }
+
+    /// Closes a session for a reason that its link is told.
+    pub(crate) fn evict(&mut self, clock: Clock, link: LinkKey, cause: Cause, answers: &mut Vec<Answer>) {
+        self.leave(clock, link);
+        answers.push(Answer::Close { link, cause });
+    }
+
+    /// Closes a session because an administrator says so. Returns whether there was one.
+    pub fn kick(&mut self, clock: Clock, link: LinkKey, out: &mut Output) -> bool {
+        let known = self.sessions.contains_key(&link);
+        if known {
+            self.evict(clock, link, Cause::Kicked, &mut out.answers);
+        }
+        known
+    }
+}

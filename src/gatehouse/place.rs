@@ -1,0 +1,103 @@
+//! A session's place on its hub: port, MAC, address.
+
+use super::{Gatehouse, Output};
+use crate::config;
+use crate::hub::{self, AssignError, HubId, OpenError, PortId, lease};
+use crate::packet::PacketBuf;
+use crate::peer::{Answer, LinkKey, Place};
+use crate::ppp::AddressGrant;
+use crate::story::Cause;
+use crate::wire::inet::Network;
+use crate::worker::Clock;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// The hub's own rules from its configuration.
+pub(super) fn hub_settings(hub: &config::Hub) -> hub::Settings {
+    let network = Network { address: hub.network.address(), prefix: hub.network.prefix() };
+    let reserved: BTreeMap<_, _> = hub
+        .users
+        .iter()
+        .filter_map(|user| Some((user.address?, lease::Reserved::User(crate::identity::folded(&user.name).into()))))
+        .collect();
+    hub::Settings::new(lease::Settings {
+        gateway: Some(hub.gateway),
+        range: (hub.dhcp.range.first(), hub.dhcp.range.last()),
+        lease: hub.dhcp.lease,
+        reserved,
+        ..lease::Settings::of_network(network)
+    })
+}
+
+impl Gatehouse {
+    /// Gives an authenticated link its port and address.
+    pub(super) fn join(&mut self, clock: Clock, link: LinkKey, port: PortId, asked: Option<Ipv4Addr>) -> Answer {
+        match self.place(clock, link, port, asked) {
+            Ok(answer) => answer,
+            Err(cause) => Answer::NoPlace { link, port, cause },
+        }
+    }
+
+    fn place(&mut self, clock: Clock, link: LinkKey, port: PortId, asked: Option<Ipv4Addr>) -> Result<Answer, Cause> {
+        let session = self.sessions.get_mut(&link).ok_or(Cause::Internal)?;
+        if let Some(old) = session.port.take() {
+            // PPP began anew on the same session: the old place goes back first, and its lease is found again.
+            if let Some(hub) = self.hubs.get_mut(session.hub) {
+                hub.close(clock.now, old);
+            }
+        }
+        let hub = self.hubs.get_mut(session.hub).ok_or(Cause::Internal)?;
+        let mut ingress = hub.open_client(clock.now, port, &session.who, &session.device, None).map_err(|error| {
+            tracing::warn!(hub = hub.name(), user = session.who.user(), %error, "port refused");
+            match error {
+                OpenError::Offline => Cause::HubOffline,
+                OpenError::HubFull(_) => Cause::SessionLimit,
+                OpenError::WrongHub(_) | OpenError::PortTaken(_) | OpenError::MacTaken(_) => Cause::Internal,
+            }
+        })?;
+        let address = match hub.assign(port, session.fixed, asked) {
+            Ok(address) => address,
+            Err(refusal) => {
+                hub.close(clock.now, port);
+                let cause = match &refusal {
+                    AssignError::Refused(lease::Refusal::PoolEmpty { .. }) => Cause::PoolEmpty,
+                    AssignError::Refused(_) => Cause::AddressInUse,
+                    AssignError::NoPort => Cause::Internal,
+                };
+                tracing::warn!(hub = hub.name(), user = session.who.user(), cause = cause.key(), ?refusal, "no address");
+                return Err(cause);
+            }
+        };
+        ingress.set_address(Some(address));
+        session.port = Some(port);
+        session.address = Some(address);
+        let settings = self.config.hubs.get(session.hub).ok_or(Cause::Internal)?;
+        let servers = match &settings.dhcp.dns {
+            config::Dns::Servers(servers) => servers.as_slice(),
+            config::Dns::OfHost => &self.host_dns,
+        };
+        let mut dns = servers.iter().copied();
+        let grant = AddressGrant {
+            address,
+            gateway: settings.gateway,
+            dns: [dns.next(), dns.next()],
+            wins: [None, None],
+        };
+        let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
+        let place = Place { view: hub.view().clone(), mac: ingress.mac(), grant, network };
+        Ok(Answer::Joined { link, ingress, place: Box::new(place) })
+    }
+
+    /// A link is over: its port closes, its lease is remembered.
+    pub(super) fn leave(&mut self, clock: Clock, link: LinkKey) {
+        let Some(session) = self.sessions.remove(&link) else { return };
+        if let Some((port, hub)) = session.port.zip(self.hubs.get_mut(session.hub)) {
+            hub.close(clock.now, port);
+        }
+    }
+
+    /// A frame for the hub's own services.
+    pub(super) fn serve(&mut self, clock: Clock, hub: HubId, from: PortId, frame: &PacketBuf, out: &mut Output) {
+        let _ = (clock, hub, from, frame, out);
+    }
+}

@@ -1,0 +1,134 @@
+//! Translations between the layers' own words for what happened and the story's.
+
+use crate::ike::{self, Fingerprint, NatSituation, Progress, Reason};
+use crate::l2tp::{self, Direction, PppEnd};
+use crate::ppp::{self, Phase};
+use crate::story::{Attempt, Cause};
+use crate::wire::avp::DisconnectCode;
+use crate::wire::ppp::Protocol;
+
+/// Notes in the story what IKE reports on the way.
+pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
+    match event {
+        ike::Event::Progress(Progress::Phase1Started { hint, suite, .. }) => {
+            let detail = attempt.detail_mut();
+            detail.client = hint.to_string();
+            detail.ike = suite.to_string();
+        }
+        ike::Event::Progress(Progress::KeysExchanged { nat }) => attempt.detail_mut().nat = describe_nat(nat),
+        ike::Event::Progress(Progress::Phase2Started { suite, .. }) => attempt.detail_mut().esp = suite.to_string(),
+        ike::Event::Refused(refusal) => {
+            let cause = cause_of_refusal(refusal);
+            attempt.suspect(cause);
+            let detail = attempt.detail_mut();
+            detail.client = refusal.hint.to_string();
+            detail.offered = refusal.offered.join(", ");
+            detail.note = refusal.reason.to_string();
+        }
+        _ => {}
+    }
+}
+
+/// Why IKE refused, in the story's words.
+pub fn cause_of_refusal(refusal: &ike::Refusal) -> Cause {
+    match &refusal.reason {
+        Reason::WrongKey => Cause::WrongPsk,
+        Reason::ExpiredKey => Cause::PskExpired,
+        Reason::UnknownGroup(_) => Cause::AggressiveModeRefused,
+        Reason::NoProposal(_) if refusal.stage == ike::Stage::QuickMode => Cause::NoEspProposal,
+        Reason::NoProposal(_) => Cause::NoIkeProposal,
+        Reason::Selectors(_) => Cause::NoEspProposal,
+        Reason::TimedOut if refusal.stage == ike::Stage::Identity => Cause::NoNatT,
+        Reason::Malformed(_) | Reason::Exchange(_) | Reason::KeyExchange(_) | Reason::TimedOut => Cause::IkeUnfinished,
+    }
+}
+
+/// The kind of client, with its version where that shows.
+pub(super) fn describe_client(fingerprint: &Fingerprint) -> String {
+    match fingerprint.version {
+        Some(version) => format!("{} {version}", fingerprint.hint),
+        None => fingerprint.hint.to_string(),
+    }
+}
+
+/// What stands between the client and us.
+pub(super) fn describe_nat(nat: &NatSituation) -> String {
+    match (nat.client_behind, nat.server_behind) {
+        (false, false) => "none",
+        (true, false) => "client behind NAT",
+        (false, true) => "gateway behind NAT",
+        (true, true) => "both behind NAT",
+    }
+    .to_owned()
+}
+
+/// Why an L2TP tunnel or session ended, in the story's words.
+pub(super) fn story_of_l2tp(cause: l2tp::Cause) -> Cause {
+    match cause {
+        l2tp::Cause::PeerStopped { .. } | l2tp::Cause::PeerHungUp { .. } => Cause::PeerLeft,
+        l2tp::Cause::Ppp(_) => Cause::PeerLeft,
+        l2tp::Cause::Administrative => Cause::Kicked,
+        l2tp::Cause::Shutdown => Cause::GatewayStopped,
+        l2tp::Cause::Replaced => Cause::ReplacedBySameDevice,
+        l2tp::Cause::Unused | l2tp::Cause::NoAnswer | l2tp::Cause::SetupTimeout => Cause::L2tpUnfinished,
+        l2tp::Cause::Dead => Cause::LinkLost,
+        l2tp::Cause::UnsupportedVersion(_)
+        | l2tp::Cause::NoFraming
+        | l2tp::Cause::Challenged
+        | l2tp::Cause::UnknownMandatory(_)
+        | l2tp::Cause::UnknownMessage(_)
+        | l2tp::Cause::Malformed(_)
+        | l2tp::Cause::OutOfOrder(_)
+        | l2tp::Cause::OutgoingCall
+        | l2tp::Cause::TooManyTunnels
+        | l2tp::Cause::TooManySessions
+        | l2tp::Cause::Overflow => Cause::L2tpRefused,
+    }
+}
+
+/// How L2TP is told of an end that we decided.
+pub(super) fn l2tp_cause(cause: Cause) -> l2tp::Cause {
+    match cause {
+        Cause::GatewayStopped => l2tp::Cause::Shutdown,
+        Cause::ReplacedBySameDevice | Cause::ReplacedByNewest => l2tp::Cause::Replaced,
+        Cause::LinkLost => l2tp::Cause::Dead,
+        _ => l2tp::Cause::Administrative,
+    }
+}
+
+/// Why a PPP link ended, in the story's words.
+pub(super) fn story_of_ppp(cause: &ppp::Cause) -> Cause {
+    match cause {
+        ppp::Cause::PeerTerminated { during: Phase::Open, .. } => Cause::PeerLeft,
+        ppp::Cause::PeerTerminated { during: Phase::Network, .. } => Cause::AddressRefused,
+        ppp::Cause::PeerTerminated { .. } | ppp::Cause::NotConverging(_) | ppp::Cause::ProtocolRejected(_) => {
+            Cause::PppRefused
+        }
+        ppp::Cause::NoCommonAuth { .. } => Cause::NoCommonAuth,
+        // The verdict came with its own cause, which stays.
+        ppp::Cause::AuthRefused(_) => Cause::WrongPassword,
+        ppp::Cause::AuthTimeout
+        | ppp::Cause::LcpTimeout
+        | ppp::Cause::IpcpTimeout
+        | ppp::Cause::SetupTimeout { .. }
+        | ppp::Cause::Loopback => Cause::PppUnfinished,
+        ppp::Cause::EchoTimeout | ppp::Cause::CarrierLost => Cause::LinkLost,
+        ppp::Cause::NoAddress => Cause::PoolEmpty,
+        ppp::Cause::Administrative(_) => Cause::Kicked,
+        ppp::Cause::RefusedByServer { .. } | ppp::Cause::ServerNotTrusted => Cause::Internal,
+    }
+}
+
+/// How L2TP tells the client of the end of its PPP link (RFC 3145).
+pub(super) fn l2tp_end_of_ppp(cause: &ppp::Cause) -> l2tp::Cause {
+    let lcp = Protocol::LCP.0;
+    let (code, protocol, direction) = match cause {
+        ppp::Cause::PeerTerminated { .. } => (DisconnectCode::NORMAL, lcp, Direction::Peer),
+        ppp::Cause::AuthRefused(_) => (DisconnectCode::AUTH_FAILED, 0, Direction::Peer),
+        ppp::Cause::NoCommonAuth { .. } => (DisconnectCode::AUTH_PROTOCOL_UNACCEPTABLE, 0, Direction::Global),
+        ppp::Cause::NoAddress => (DisconnectCode::NO_PERMITTED_ADDRESS, Protocol::IPCP.0, Direction::Local),
+        ppp::Cause::Administrative(_) => (DisconnectCode::ADMINISTRATIVE, 0, Direction::Local),
+        _ => (DisconnectCode::NO_INFORMATION, 0, Direction::Global),
+    };
+    l2tp::Cause::Ppp(PppEnd { code, protocol, direction })
+}

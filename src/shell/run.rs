@@ -1,0 +1,119 @@
+//! The order in which the gateway starts and ends.
+
+use super::gate_thread::GateThread;
+use super::inbox::Inbox;
+use super::net_setup::HostSetup;
+use super::worker_thread::{WAKER, WorkerThread, clock};
+use super::{dh_pool, sockets, state_file, uplinks};
+use crate::config::{Config, LogFormat};
+use crate::entropy::Entropy;
+use crate::gatehouse::Gatehouse;
+use crate::packet::WorkerId;
+use crate::worker::Worker;
+use anyhow::Context as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Asks that wait for the gatehouse at most, in batches.
+const GATE_QUEUE: usize = 4096;
+
+/// What [`run`] needs to know.
+pub struct Options {
+    /// The checked configuration.
+    pub config: Config,
+    /// The file that it came from, for a reload.
+    pub config_path: PathBuf,
+    /// Where leases and the journal of the host set-up live; exists.
+    pub state_dir: PathBuf,
+    /// How log lines look, when the command line says so.
+    pub log_format: LogFormat,
+    /// Called once, when the ports are open.
+    pub on_ready: Box<dyn FnOnce() + Send>,
+}
+
+/// Runs the gateway until it is told to end (SIGTERM, SIGINT).
+///
+/// # Errors
+/// When it cannot start; the message says what to do.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run_all(options))
+}
+
+async fn run_all(options: Options) -> anyhow::Result<()> {
+    let Options { config, state_dir, on_ready, .. } = options;
+    let config = Arc::new(config);
+    let (mut setup, cleaned) = HostSetup::open(&state_dir)?;
+    for what in cleaned {
+        tracing::info!(what, step = "start", "cleaned up after a gateway that was killed");
+    }
+    let mut entropy = Entropy::from_system()?;
+    let began = clock();
+    let mut gatehouse = Gatehouse::new(began, config.clone(), uplinks::host_name_servers(), &mut entropy);
+    state_file::load(&state_dir, &mut gatehouse, began);
+
+    // The sockets come first: without them there is nothing to set up.
+    let count = config.workers.max(1);
+    let mut all_sockets = Vec::new();
+    let mut raw_esp = true;
+    for n in 0..count {
+        let bound = sockets::bind_all(&config, n == 0, count > 1)?;
+        raw_esp &= bound.raw_esp;
+        all_sockets.push(bound.sockets);
+    }
+    let settings = Arc::new(config.peer_settings(!raw_esp));
+
+    let mut polls = Vec::new();
+    let mut inboxes = Vec::new();
+    let mut receivers = Vec::new();
+    for _ in 0..count {
+        let poll = mio::Poll::new().context("cannot make an event queue")?;
+        let (inbox, receiver) = Inbox::new(mio::Waker::new(poll.registry(), WAKER)?);
+        polls.push(poll);
+        inboxes.push(inbox);
+        receivers.push(receiver);
+    }
+    let inboxes: Arc<[Inbox]> = inboxes.into();
+    let (gate, asks) = tokio::sync::mpsc::channel(GATE_QUEUE);
+    let (dh, _dh_threads) = dh_pool::DhPool::start(usize::from(count), &inboxes)?;
+
+    let mut workers: Vec<Worker> =
+        (0..count).map(|n| Worker::new(WorkerId(n), began, settings.clone(), entropy.fork())).collect();
+    let mut trunks = uplinks::open_all(&config, &mut setup, &mut gatehouse, &mut workers).await?;
+
+    let mut threads = Vec::new();
+    for (n, worker) in workers.into_iter().enumerate() {
+        let id = WorkerId(u8::try_from(n).unwrap_or(u8::MAX));
+        let thread = WorkerThread {
+            id,
+            poll: polls.remove(0),
+            sockets: all_sockets.remove(0),
+            uplinks: trunks.remove(&id).unwrap_or_default(),
+            worker,
+            inbox: receivers.remove(0),
+            inboxes: inboxes.clone(),
+            gate: gate.clone(),
+            dh: dh.clone(),
+        };
+        let builder = std::thread::Builder::new().name(format!("worker-{n}"));
+        threads.push(builder.spawn(move || thread.run())?);
+    }
+    drop((gate, dh));
+    tracing::info!(workers = count, raw_esp, hubs = config.hubs.len(), step = "ready", "ready");
+    on_ready();
+
+    let stopped = GateThread { gatehouse, inboxes: inboxes.clone(), state_dir, asks }.run().await;
+    for thread in threads {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a worker failed"),
+            Err(_) => tracing::error!("a worker panicked"),
+        }
+    }
+    for what in setup.undo()? {
+        tracing::debug!(what, "taken back");
+    }
+    tracing::info!(step = "stopped", "stopped");
+    stopped
+}
+

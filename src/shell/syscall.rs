@@ -1,0 +1,106 @@
+//! System calls that no safe crate of ours wraps: the TAP device's `ioctl`s and capabilities for child processes.
+#![expect(
+    unsafe_code,
+    reason = "each call is a few lines with its argument beside it; everything above is safe"
+)]
+
+use std::{
+    ffi::CString,
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+/// Makes the open `/dev/net/tun` behind `file` the interface `name`, or another queue of it (`TUNSETIFF`).
+pub(super) fn tun_attach(file: BorrowedFd<'_>, name: &str, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: an `ifreq` of zeroes is valid: it is numbers and bytes.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // One byte stays zero at the end: the name is a C string.
+    if name.len() >= request.ifr_name.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: the kernel reads and writes one `ifreq`, which lives until the call ends.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) }.into())
+}
+
+/// Says how large the header in front of each frame is (`TUNSETVNETHDRSZ`).
+pub(super) fn tun_set_header_size(file: BorrowedFd<'_>, size: libc::c_int) -> io::Result<()> {
+    // SAFETY: the kernel reads one `int`, which lives until the call ends.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETVNETHDRSZ, &raw const size) }.into())
+}
+
+/// Says which frames may come without checksum or in one large piece (`TUNSETOFFLOAD`).
+pub(super) fn tun_set_offload(file: BorrowedFd<'_>, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: takes a number.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(flags)) }.into())
+}
+
+/// The number of the interface `name`.
+pub(super) fn interface_index(name: &str) -> io::Result<u32> {
+    let name = CString::new(name)?;
+    // SAFETY: `name` is a C string that lives until the call ends.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
+/// Puts the calling thread, and what it starts, into a network namespace of its own.
+#[cfg(test)]
+pub(super) fn unshare_network() -> io::Result<()> {
+    // SAFETY: takes a number, and this thread's sockets stay as they are.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into())
+}
+
+/// Puts the calling thread into the network namespace that `file` stands for.
+#[cfg(test)]
+pub(super) fn enter_network(file: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes numbers.
+    check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }.into())
+}
+
+/// Adds capabilities (bits of linux/capability.h), which the process must have, to its inheritable and ambient sets, so
+/// that a program that it starts has them too.
+pub(super) fn raise_ambient(capabilities: &[u32]) -> io::Result<()> {
+    /// `_LINUX_CAPABILITY_VERSION_3`: two 32-bit words for each set.
+    const VERSION: u32 = 0x2008_0522;
+
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Word {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+
+    let mut header = Header { version: VERSION, pid: 0 };
+    let mut words = [Word::default(); 2];
+    // SAFETY: the kernel reads `header` and writes two `Word`s, as this version defines; both live until the call ends.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, words.as_mut_ptr()) })?;
+    for capability in capabilities.iter().filter(|capability| **capability < 64) {
+        words[(capability / 32) as usize].inheritable |= 1 << (capability % 32);
+    }
+    // SAFETY: the kernel reads `header` and two `Word`s.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, words.as_ptr()) })?;
+    for capability in capabilities {
+        let raise = libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong;
+        // SAFETY: takes numbers only.
+        let result =
+            unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, libc::c_ulong::from(*capability), 0, 0) };
+        check(result.into())?;
+    }
+    Ok(())
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
