@@ -116,7 +116,10 @@ impl Peer {
                     self.delete_esp(cx, evicted.inbound_spi);
                 }
             }
-            Err(error) => tracing::warn!(peer = %self.ike_path, %error, "ESP SA not installed"),
+            Err(error) => {
+                tracing::warn!(peer = %self.ike_path, %error, "ESP SA not installed");
+                self.delete_esp(cx, inbound_spi);
+            }
         }
         let now = cx.now;
         self.note(|attempt| {
