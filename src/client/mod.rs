@@ -16,5 +16,5 @@ pub mod ike;
 pub mod lac;
 pub mod profile;
 
-pub use device::{Account, Device, Event, Output, Reason, Way};
+pub use device::{Device, Event, Output, Reason};
 pub use profile::Profile;
