@@ -83,7 +83,8 @@ impl Gatehouse {
             dns: [dns.next(), dns.next()],
             wins: [None, None],
         };
-        let place = Place { view: hub.view().clone(), mac: ingress.mac(), grant, prefix: settings.network.prefix() };
+        let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
+        let place = Place { view: hub.view().clone(), mac: ingress.mac(), grant, network };
         Ok(Answer::Joined { link, ingress, place: Box::new(place) })
     }
 

@@ -246,10 +246,10 @@ impl Ingress {
         if self.is_for_service(look, &frame) {
             return self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE));
         }
-        if frame.destination.is_multicast() { self.to_many(look, &frame) } else { self.to_one(look, &frame) }
+        if frame.destination.is_multicast() { self.forward_many(look, &frame) } else { self.forward_one(look, &frame) }
     }
 
-    fn to_one(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
+    fn forward_one(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
         let vlan = frame.vlan.unwrap_or(0);
         let Some(station) = look.station(frame.destination, vlan) else {
             // Every client's MAC address is known, so an unknown station can only be behind a trunk.
@@ -274,7 +274,7 @@ impl Ingress {
         Ok(Forward::To(port))
     }
 
-    fn to_many(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
+    fn forward_many(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
         let from_client = self.kind == Kind::Client;
         let mut scope = match (from_client, self.policy.isolated) {
             (true, true) => Scope::Trunks,

@@ -260,7 +260,7 @@ mod tests {
         // that pairs them wrongly is caught.
         let key = |n: u64| KEY | n << 40;
         let mut table = Owned::new([0, 0]);
-        table.rebuild_with(64);
+        table.rebuild_with(16);
         for n in 0..3 {
             table.insert(key(n), n * 1000);
         }

@@ -347,7 +347,11 @@ impl Lns {
         let answered =
             self.make_room().and_then(|()| Tunnel::recv_sccrq(cx, local, from_port, remote, message));
         match answered {
-            Ok(tunnel) => self.tunnels.push(tunnel),
+            Ok(tunnel) => {
+                // One is the rule: do not let the vector make room for four.
+                self.tunnels.reserve_exact(1);
+                self.tunnels.push(tunnel);
+            }
             Err(cause) => tunnel::refuse_sccrq(cx, local, from_port, remote, message, cause),
         }
         Ok(())

@@ -134,6 +134,7 @@ impl Tunnel {
         });
         let local = self.unused_session_id(entropy);
         let state = State::WaitConnect(cx.now + cx.settings.setup_timeout);
+        self.sessions.reserve_exact(1);
         self.sessions.push(Session { local, remote, state, serial: serial.unwrap_or_default() });
         self.watch_use(cx);
         self.send_icrp(cx, local, remote);

@@ -7,6 +7,7 @@ use crate::identity::account::Proof;
 use crate::packet::{PacketBuf, Path};
 use crate::ppp::{AddressGrant, AuthVerdict};
 use crate::story::{Cause, Record};
+use crate::wire::inet::Network;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -135,6 +136,6 @@ pub struct Place {
     pub mac: Mac,
     /// The address and what goes with it.
     pub grant: AddressGrant,
-    /// Bits of network prefix.
-    pub prefix: u8,
+    /// The hub's network.
+    pub network: Network,
 }

@@ -43,7 +43,7 @@ impl Peer {
     pub fn handle_dh(&mut self, cx: &mut Context<'_>, tag: ike::DhTag, result: Result<DhResult, DhError>) {
         let Some(ike) = &mut self.ike else { return };
         let mut out = ike::Output::default();
-        if let Err(reason) = ike.handle_dh(&mut cx.ike(), tag, result, &mut out) {
+        if let Err(reason) = ike.handle_dh(cx.now, &mut cx.ike(), tag, result, &mut out) {
             tracing::debug!(peer = %self.ike_path, %reason, "key agreement of a Quick Mode not used");
         }
         self.pump_ike(cx, out);

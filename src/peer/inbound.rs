@@ -91,9 +91,8 @@ impl Peer {
                 seat.meter.inbound(buf.len());
                 let first = !std::mem::replace(&mut member.talked, true);
                 let port = member.port;
-                let view = &member.view;
                 let frames = &mut cx.out.frames;
-                let result = member.vnic.send_ip(cx.now, view, buf, &mut |buf| {
+                let result = member.vnic.send_ip(cx.now, &member.view, buf, &mut |buf| {
                     frames.push(Frame { from: port, buf });
                 });
                 if first {

@@ -1,8 +1,8 @@
 //! A peer's beginning, its silence and its end.
 
-use super::seat::State;
+use super::seat::{Seat, State};
 use super::tell::{describe_client, describe_nat, l2tp_cause};
-use super::{Ask, Context, Peer, PeerKey, Settings, SpiChange};
+use super::{Ask, Context, Frame, Peer, PeerKey, Settings, SpiChange};
 use crate::esp::{self, Sad};
 use crate::ike::{self, Ike, IsakmpSa};
 use crate::l2tp::{self, Lns, SessionKey};
@@ -126,7 +126,7 @@ impl Peer {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let layers = [self.ike.as_ref().and_then(|ike| ike.poll_timeout()), self.sad.poll_timeout(), self.lns.poll_timeout()];
-        let links = self.seats.iter().filter_map(|seat| seat.link.poll_timeout());
+        let links = self.seats.iter().filter_map(Seat::poll_timeout);
         layers.into_iter().flatten().chain(links).chain([self.silent_at]).min()
     }
 
@@ -144,13 +144,17 @@ impl Peer {
         let due: Vec<_> = self
             .seats
             .iter()
-            .filter(|seat| seat.link.poll_timeout().is_some_and(|at| at <= cx.now))
+            .filter(|seat| seat.poll_timeout().is_some_and(|at| at <= cx.now))
             .map(|seat| seat.session)
             .collect();
         for session in due {
             let mut out = ppp::Output::default();
             if let Some(seat) = self.seat(session) {
                 seat.link.handle_timeout(cx.now, &mut out);
+                if let State::Joined(member) = &mut seat.state {
+                    let (port, frames) = (member.port, &mut cx.out.frames);
+                    member.vnic.handle_timeout(cx.now, &mut |buf| frames.push(Frame { from: port, buf }));
+                }
             }
             self.pump_ppp(cx, session, out);
         }

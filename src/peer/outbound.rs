@@ -5,6 +5,7 @@ use super::seat::State;
 use super::{Context, Frame, Peer, Sealing, inner_udp};
 use crate::l2tp::SessionKey;
 use crate::packet::{Drop, Encap, PacketBuf, Transmit};
+use crate::vnic::Inner;
 
 /// IP protocol number of UDP.
 const UDP: u8 = 17;
@@ -18,18 +19,30 @@ impl Peer {
         let seat = self.seat(session).ok_or(Drop::NoPort)?;
         let State::Joined(member) = &mut seat.state else { return Err(Drop::NoPort) };
         let port = member.port;
-        let view = &member.view;
         let frames = &mut cx.out.frames;
-        let inner = member.vnic.recv_frame(cx.now, view, frame, &mut |buf| {
+        let inner = member.vnic.recv_frame(cx.now, frame, &mut |buf| {
             frames.push(Frame { from: port, buf });
         })?;
-        let Some(mut buf) = inner else { return Ok(()) };
-        if !member.up {
-            return Err(Drop::PppNotOpen);
+        let up = member.up;
+        match inner {
+            Inner::Nothing => Ok(()),
+            _ if !up => Err(Drop::PppNotOpen),
+            Inner::Packet(packet) => self.send_packet(cx, session, packet),
+            Inner::Fragments(packets) => {
+                for packet in packets {
+                    self.send_packet(cx, session, packet)?;
+                }
+                Ok(())
+            }
         }
-        seat.meter.outbound(buf.len());
-        seat.link.put_data(&mut buf)?;
-        self.send_ppp(cx, session, buf)
+    }
+
+    /// Sends an IP packet to the device.
+    fn send_packet(&mut self, cx: &mut Context<'_>, session: SessionKey, mut packet: PacketBuf) -> Result<(), Drop> {
+        let seat = self.seat(session).ok_or(Drop::NoPort)?;
+        seat.meter.outbound(packet.len());
+        seat.link.put_data(&mut packet)?;
+        self.send_ppp(cx, session, packet)
     }
 
     /// Sends a PPP frame over its L2TP session.

@@ -4,8 +4,9 @@ use super::{Meter, Place};
 use crate::hub::{PortId, View};
 use crate::l2tp::SessionKey;
 use crate::ppp::Link;
-use crate::vnic::Vnic;
+use crate::vnic::{self, Vnic};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A PPP link and its place on the hub.
 pub(super) struct Seat {
@@ -13,6 +14,17 @@ pub(super) struct Seat {
     pub(super) link: Link,
     pub(super) meter: Arc<Meter>,
     pub(super) state: State,
+}
+
+impl Seat {
+    /// When one of the link's timers is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let vnic = match &self.state {
+            State::Joined(member) => member.vnic.poll_timeout(),
+            State::Stranger | State::Waiting => None,
+        };
+        self.link.poll_timeout().into_iter().chain(vnic).min()
+    }
 }
 
 /// How far the link is on its way to the hub. Frames flow in `Joined` alone, and only the gatehouse's answer to an
@@ -39,13 +51,8 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(port: PortId, place: Place) -> Self {
-        let Place { view, mac, grant, prefix } = place;
-        Self {
-            port,
-            view,
-            vnic: Vnic::new(mac, grant.address, prefix, grant.gateway),
-            up: false,
-            talked: false,
-        }
+        let Place { view, mac, grant, network } = place;
+        let ipv4 = vnic::Address { address: grant.address, network, gateway: Some(grant.gateway) };
+        Self { port, view, vnic: Vnic::new(mac, ipv4), up: false, talked: false }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn tcp(flags: u8, options: &[u8]) -> PacketBuf {
     let mut buf = PacketBuf::from_slice(options);
     let mut header = [0; 20];
     header[..4].copy_from_slice(&hex!("c001 01bb"));
-    header[12] = ((20 + options.len()) / 4 << 4) as u8;
+    header[12] = (((20 + options.len()) / 4) << 4) as u8;
     header[13] = flags;
     header[14..16].copy_from_slice(&[0xFF, 0xFF]);
     buf.put_front(&header);

@@ -131,6 +131,8 @@ pub struct Initiator {
     pairs: Vec<EspPair>,
     /// INITIAL-CONTACT is sent with the first Phase 1 only.
     contacted: bool,
+    /// The server's last message of Phase 1 and our answer to it: it may come again.
+    last: Option<(Vec<u8>, Pending)>,
 }
 
 impl Initiator {
@@ -152,6 +154,7 @@ impl Initiator {
             quick_modes: Vec::new(),
             pairs: Vec::new(),
             contacted: false,
+            last: None,
         }
     }
 
@@ -185,11 +188,15 @@ impl Initiator {
     /// Why it went no further.
     pub fn handle(&mut self, now: Instant, path: Path, message: &[u8], out: &mut Output) -> Result<(), Drop> {
         let (header, body) = Header::parse(message)?;
+        if let Some((_, answer)) = self.last.as_ref().filter(|(last, _)| last == message) {
+            out.send(answer.path, &answer.message);
+            return Err(Drop::Repeated);
+        }
         if let Some(negotiation) = &self.negotiation
             && negotiation.initiator_cookie == header.cookies.initiator
             && (header.message_id == MessageId::ZERO || !header.is_encrypted())
         {
-            return self.handle_phase1(now, path, &header, body, out);
+            return self.handle_phase1(now, path, &header, message, out);
         }
         let at = self.sas.iter().position(|sa| sa.cookies == header.cookies).ok_or(Drop::UnknownCookies)?;
         if !header.is_encrypted() || header.message_id == MessageId::ZERO {

@@ -235,7 +235,7 @@ fn every_repeated_request_is_answered_with_the_same_bytes() {
     let mut out = client::Output::default();
     let path = world.client_path();
     world.client.start(world.now, path, &mut out);
-    let mut step = |world: &mut World, out: client::Output| {
+    let step = |world: &mut World, out: client::Output| {
         let [packet] = &out.packets[..] else { panic!("one request") };
         let first = world.deliver(packet.path, &packet.buf);
         let cookies = world.half.as_ref().map(Phase1::cookies);

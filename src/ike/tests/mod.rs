@@ -153,9 +153,9 @@ impl World {
                 Event::DhRequired { tag, job } => {
                     let result = job.run(ctx.entropy);
                     if tag == DhTag(0) {
-                        self.half.as_mut().unwrap().handle_dh(&mut ctx, result, &mut more);
+                        self.half.as_mut().unwrap().handle_dh(self.now, &mut ctx, result, &mut more);
                     } else {
-                        let result = self.ike.handle_dh(&mut ctx, tag, result, &mut more);
+                        let result = self.ike.handle_dh(self.now, &mut ctx, tag, result, &mut more);
                         self.drops.extend(result.err());
                     }
                 }

@@ -203,5 +203,5 @@ fn an_idle_connection_is_small() {
     let heap = server.lns.tunnels.capacity() * size_of::<tunnel::Tunnel>()
         + tunnel.sessions.capacity() * size_of::<session::Session>();
     let total = size_of::<Lns>() + heap;
-    assert!(total < 1024, "{total} bytes");
+    assert!(total < 384, "{total} bytes");
 }

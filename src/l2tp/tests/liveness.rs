@@ -153,6 +153,7 @@ fn a_forgotten_tunnel_dies_beside_a_living_one() {
     let new = server.tunnel(4);
     server.recv(&icrq(new, 2, 1, 201));
     let new = server.call(new, 3);
+    server.sent();
     for _ in 0..29 {
         server.secs(10);
         let mut buf = PacketBuf::from_slice(&DataHeader::emit(new.tunnel, new.session));
@@ -166,6 +167,8 @@ fn a_forgotten_tunnel_dies_beside_a_living_one() {
             Event::TunnelDown { tunnel: old.tunnel, cause: Cause::Dead },
         ]
     );
+    // The living one was not disturbed: these are the dead one's.
+    assert_eq!(server.sent().len(), 10);
 }
 
 #[test]
