@@ -1,6 +1,7 @@
 //! The control plane of a peer: events of one layer become calls of the next.
 
 use super::seat::{Member, Seat, State};
+use super::mtu::link_mtu;
 use super::tell::{l2tp_end_of_ppp, note_ike, story_of_l2tp, story_of_ppp};
 use super::{Answer, Ask, Authenticate, Context, Frame, Meter, Peer, SpiChange};
 use crate::crypto::dh::{DhError, DhResult};
@@ -192,7 +193,12 @@ impl Peer {
         let now = cx.now;
         let mut attempt = self.attempt.take().unwrap_or_else(|| self.next_attempt(cx));
         attempt.reach(now, Stage::Lcp);
-        let link = Link::new(Role::Server, cx.settings.ppp.clone(), cx.entropy.fork());
+        let mtu = link_mtu(&self.data_path, self.sad.sending_suite());
+        let mut settings = cx.settings.ppp.clone();
+        if settings.mru > mtu {
+            Arc::make_mut(&mut settings).mru = mtu;
+        }
+        let link = Link::new(Role::Server, settings, cx.entropy.fork());
         self.seats.push(Seat { session, link, meter: Arc::new(Meter::default()), state: State::Stranger, attempt });
         let mut out = ppp::Output::default();
         if let Some(seat) = self.seat(session) {
@@ -332,10 +338,11 @@ impl Peer {
     fn link_up(&mut self, cx: &mut Context<'_>, session: SessionKey, params: &ppp::LinkParams) {
         let now = cx.now;
         let link = self.link_key(session);
+        let mtu = params.mru.min(link_mtu(&self.data_path, self.sad.sending_suite()));
         let Some(seat) = self.seat(session) else { return };
         let State::Joined(member) = &mut seat.state else { return };
         member.up = true;
-        member.vnic.set_mtu(params.mru);
+        member.vnic.set_mtu(mtu);
         let port = member.port;
         let frames = &mut cx.out.frames;
         member.vnic.announce(&mut |buf: PacketBuf| frames.push(Frame { from: port, buf }));

@@ -11,6 +11,7 @@ mod inbound;
 mod inner_udp;
 mod life;
 mod meter;
+mod mtu;
 mod outbound;
 mod outbox;
 mod seat;
