@@ -33,6 +33,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "gatehouse",
             &[
+                "wire",
                 "config", "crypto", "identity", "hub", "peer", "ppp", "story", "worker", "packet", "timer",
                 "entropy",
             ],

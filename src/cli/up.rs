@@ -1,7 +1,7 @@
 //! `sekisho up`: from nothing to a gateway that a phone connects to.
 
 use super::{Up, card::Card, first_run, say, show, start};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use sekisho::{
     config::{FileFacts, load},
     entropy::Entropy,
@@ -30,6 +30,9 @@ pub(super) fn up(up: &Up) -> anyhow::Result<()> {
     }
 
     let card = Card::of(&loaded.config);
+    if card.is_none() && up.json {
+        bail!("there is no card to print: no hub in {} has a user and a key for it", path.display());
+    }
     if card.is_none() {
         say(&format!("sekisho: nobody can log in: no hub in {} has a user", path.display()));
     }

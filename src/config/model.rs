@@ -3,7 +3,7 @@
 use super::{
     AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink,
 };
-use crate::identity::same_name;
+use crate::identity::folded;
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -18,7 +18,7 @@ pub struct Config {
     pub ipsec: Ipsec,
     /// The hub of a user who names none, as an index into `hubs`; `None` when such a user belongs nowhere.
     pub default_hub: Option<usize>,
-    /// The hubs in the order of their names. At least one; names differ in more than case.
+    /// The hubs in the order of their [`folded`] names. At least one; names differ in more than case.
     pub hubs: Vec<Hub>,
     /// What is negotiated inside the tunnel.
     pub ppp: Ppp,
@@ -36,7 +36,7 @@ impl Config {
     /// The hub of this name, in any case.
     #[must_use]
     pub fn hub(&self, name: &str) -> Option<&Hub> {
-        self.hubs.iter().find(|hub| same_name(&hub.name, name))
+        find(&self.hubs, name, |hub| &hub.name)
     }
 
     /// The hub of a user who names none.
@@ -104,7 +104,7 @@ pub struct Hub {
     pub dhcp: Dhcp,
     /// How it reaches the world.
     pub uplink: Uplink,
-    /// The users in the order of their names, which differ in more than case.
+    /// The users in the order of their [`folded`] names, which differ in more than case.
     pub users: Vec<User>,
 }
 
@@ -112,8 +112,15 @@ impl Hub {
     /// The user of this name, in any case.
     #[must_use]
     pub fn user(&self, name: &str) -> Option<&User> {
-        self.users.iter().find(|user| same_name(&user.name, name))
+        find(&self.users, name, |user| &user.name)
     }
+}
+
+/// Finds a name in a list that is in the order of folded names.
+fn find<'a, T>(list: &'a [T], name: &str, name_of: impl Fn(&T) -> &str) -> Option<&'a T> {
+    let name = folded(name);
+    let at = list.binary_search_by(|item| folded(name_of(item)).cmp(&name)).ok()?;
+    list.get(at)
 }
 
 /// Addresses and what goes with them.

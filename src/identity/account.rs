@@ -14,8 +14,9 @@ pub enum Credential {
     NtHash(Secret),
 }
 
-/// What a client sent to prove that it knows the password.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a client sent to prove that it knows the password. `Debug` shows the protocol alone: whoever has challenge and
+/// response can try passwords at leisure.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Proof {
     /// The password itself.
     Pap {
@@ -53,6 +54,12 @@ impl Proof {
             Self::Chap { .. } => "CHAP-MD5",
             Self::MsChapV2 { .. } => "MS-CHAPv2",
         }
+    }
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.protocol())
     }
 }
 

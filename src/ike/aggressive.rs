@@ -7,6 +7,9 @@
 //!                                     <--     HDR, SA, KE, Nr, IDir, HASH_R, VID..., NAT-D  send_second
 //!    HDR[*], HASH_I, NAT-D...         -->                                                   recv_third
 //! ```
+//!
+//! The client is done when it has sent message 3, so the loss of that is ours to notice: message 2 is repeated, and the
+//! client answers it again.
 
 use super::Context;
 use super::exchange::{Answer, Lookup};
@@ -24,7 +27,7 @@ use crate::packet::{Drop, Path};
 use crate::wire::isakmp::payload::{IdType, Identity, Notify, NotifyType, check_nonce};
 use crate::wire::isakmp::sa::Sa;
 use crate::wire::isakmp::{Chain, ChainWriter, PayloadType};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An Aggressive Mode in which the client has proved nothing yet.
 #[derive(Debug)]
@@ -34,7 +37,14 @@ pub struct Aggressive {
     psk: PskId,
     remote_id: Identity,
     failed: Option<Answer>,
+    /// When message 2 is sent again, and how often yet.
+    repeat: Option<(Instant, u8)>,
 }
+
+/// Time between two tries of message 2.
+const REPEAT: Duration = Duration::from_secs(3);
+/// How often message 2 is sent again. Few: nobody has proved to be where it goes.
+const REPEATS: u8 = 3;
 
 enum State {
     /// Message 1 is in, the key agreement is under way elsewhere.
@@ -95,12 +105,13 @@ impl Aggressive {
             id: id.to_vec(),
             answer: choice.answer,
         };
-        Ok(Self { half, state, psk, remote_id, failed: None })
+        Ok(Self { half, state, psk, remote_id, failed: None, repeat: None })
     }
 
     /// The key agreement is done: message 2.
     pub(super) fn handle_dh(
         &mut self,
+        now: Instant,
         ctx: &mut Context<'_>,
         result: Result<DhResult, DhError>,
         out: &mut Output,
@@ -145,6 +156,21 @@ impl Aggressive {
         out.send(self.half.path, &message);
         self.half.answer.set_reply(message);
         self.state = State::ExpectHash { keys, iv, hash_i };
+        self.repeat = Some((now + REPEAT, REPEATS));
+    }
+
+    pub(super) fn repeat_at(&self) -> Option<Instant> {
+        self.repeat.map(|(at, _)| at)
+    }
+
+    /// Message 2 again, if it is due.
+    pub(super) fn repeat_second(&mut self, now: Instant, out: &mut Output) {
+        if let Some((at, left)) = self.repeat
+            && at <= now
+        {
+            out.send(self.half.path, self.half.answer.reply());
+            self.repeat = (left > 1).then_some((now + REPEAT, left.saturating_sub(1)));
+        }
     }
 
     /// Message 3: encrypted or not, both are allowed.

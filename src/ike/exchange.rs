@@ -47,6 +47,11 @@ impl Answer {
         self.reply = reply;
     }
 
+    /// The reply, for a machine that repeats it on its own.
+    pub(super) fn reply(&self) -> &[u8] {
+        &self.reply
+    }
+
     fn is_for(&self, request: &[u8]) -> bool {
         self.request.ct_eq(&digest(request))
     }

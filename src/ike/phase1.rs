@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of our nonces.
 pub(super) const NONCE_LEN: usize = 32;
-/// Longest offer that a half-open exchange keeps; it enters both proofs.
-const MAX_OFFER: usize = 8192;
+/// Longest offer that a half-open exchange keeps; it enters both proofs. Twenty transforms make 700 bytes.
+const MAX_OFFER: usize = 4096;
 
 /// A half-open Phase 1: everything before the client has proved anything. Small, and it ends by itself.
 #[derive(Debug)]
@@ -104,23 +104,39 @@ impl Phase1 {
     }
 
     /// Takes the result of the key agreement that it asked for.
-    pub fn handle_dh(&mut self, ctx: &mut Context<'_>, result: Result<DhResult, DhError>, out: &mut Output) {
+    pub fn handle_dh(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context<'_>,
+        result: Result<DhResult, DhError>,
+        out: &mut Output,
+    ) {
         match self {
             Self::Main(machine) => machine.handle_dh(ctx, result, out),
-            Self::Aggressive(machine) => machine.handle_dh(ctx, result, out),
+            Self::Aggressive(machine) => machine.handle_dh(now, ctx, result, out),
         }
     }
 
-    /// When it gives up.
+    /// When it wants to be called again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (!self.is_done()).then_some(self.half().deadline)
+        if self.is_done() {
+            return None;
+        }
+        let repeat = match self {
+            Self::Main(_) => None,
+            Self::Aggressive(machine) => machine.repeat_at(),
+        };
+        Some(repeat.map_or(self.half().deadline, |at| at.min(self.half().deadline)))
     }
 
     /// Gives up if it is time: afterwards [`Self::is_done`] holds, and the refusal is among the events.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Output) {
         let stage = self.stage();
-        if self.poll_timeout().is_some_and(|deadline| deadline <= now) {
+        if let Self::Aggressive(machine) = self {
+            machine.repeat_second(now, out);
+        }
+        if !self.is_done() && self.half().deadline <= now {
             let half = self.half_mut();
             half.done = true;
             out.event(Event::Refused(Box::new(half.refusal(stage, Reason::TimedOut))));

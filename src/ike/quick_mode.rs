@@ -197,6 +197,7 @@ impl Ike {
     /// If the Quick Mode is no longer there, the public value was none, or a bound of ours is reached.
     pub fn handle_dh(
         &mut self,
+        now: Instant,
         ctx: &mut Context<'_>,
         tag: DhTag,
         result: Result<DhResult, DhError>,
@@ -215,7 +216,10 @@ impl Ike {
         let QuickMode { message_id, deadline, state } = quick_mode;
         let State::ExpectDh(_, offer) = state else { return Err(Drop::OutOfOrder) };
         match result {
-            Ok(dh) => self.send_qm2(at, ctx, message_id, deadline, *offer, Some(dh), out),
+            Ok(dh) => {
+                let deadline = deadline.max(now + ctx.settings.exchange_timeout);
+                self.send_qm2(at, ctx, message_id, deadline, *offer, Some(dh), out)
+            }
             Err(error) => {
                 let refusal = refusal(&self.sas[at], Reason::KeyExchange(error), Vec::new());
                 let kind = NotifyType::INVALID_KEY_INFORMATION;

@@ -1,5 +1,5 @@
 //! The option negotiation automaton of RFC 1661 section 4.1, as a pure function: [`step`]`(state, event)` says the next
-//! state and the actions. It knows no packet, no timer and no option; [`negotiator`](super::negotiator) drives it.
+//! state and the actions. It knows no packet, no timer and no option; `negotiator` drives it.
 //!
 //! Of the RFC's options, \[p\] (passive) and \[r\] (restart) are not taken: Open in Stopped, Stopping or Opened changes
 //! nothing.

@@ -21,6 +21,8 @@ const MAX_FAILURE: u8 = 5;
 const RESTART: Duration = Duration::from_secs(1);
 /// Transmissions after which the interval grows no more.
 const PATIENT: u8 = 3;
+/// Requests of the peer that are recognised when they come once more, late.
+const SEEN: usize = 4;
 /// Naks and Rejects of our requests, after which the negotiation has failed: the peer wants what we do not give.
 const MAX_REFUSALS: u8 = 20;
 /// Actions that start the restart timer anew.
@@ -93,6 +95,8 @@ pub(super) struct Negotiator {
     answered: bool,
     /// Whether the peer was heard since our first request.
     heard: bool,
+    /// Hashes of the peer's latest requests, oldest first.
+    seen: [u64; SEEN],
     /// Configure-Naks since the last Configure-Ack.
     naks: u8,
     /// Configure-Naks and -Rejects that we got.
@@ -127,16 +131,6 @@ impl Negotiator {
 
     pub(super) const fn is_opened(&self) -> bool {
         matches!(self.state, State::Opened)
-    }
-
-    /// Whether the peer has sent anything of this protocol.
-    pub(super) const fn was_heard(&self) -> bool {
-        self.heard
-    }
-
-    /// The peer has sent something that we answer later.
-    pub(super) const fn hear(&mut self) {
-        self.heard = true;
     }
 
     /// A number for a packet of ours that is not a Configure-Request.
@@ -189,7 +183,12 @@ impl Negotiator {
     /// The RFC would renegotiate. But whoever starts anew does so under a new identifier; what repeats exactly is a
     /// retransmission whose Ack was slow, or a duplicate of the network, and is no reason to tear the link. (The
     /// identifier has to be the same: a peer in Req-Sent would otherwise wait in vain for a request of ours.)
-    pub(super) fn repeat_ack(&self, ctx: &mut Ctx<'_>, protocol: Protocol, packet: &ControlPacket<'_>) -> bool {
+    pub(super) fn repeat_ack(
+        &self,
+        ctx: &mut Ctx<'_>,
+        protocol: Protocol,
+        packet: &ControlPacket<'_>,
+    ) -> bool {
         let repeated = self.is_opened()
             && packet.code == Code::CONFIGURE_REQUEST
             && self.acked == Some((packet.id, hash(packet.data)));
@@ -269,7 +268,16 @@ impl Negotiator {
         protocol: &mut P,
         packet: ControlPacket<'_>,
     ) -> Result<Layer, Drop> {
+        let seen = hash(packet.data).wrapping_add(packet.id.into());
+        if self.is_opened() && self.seen.contains(&seen) {
+            // Overtaken by the request that we acknowledged; the RFC would start over for it.
+            return Err(Drop::Repeated);
+        }
         let verdict = protocol.judge(packet.data)?;
+        if !self.seen.contains(&seen) {
+            self.seen.rotate_left(1);
+            self.seen[SEEN - 1] = seen;
+        }
         if !self.heard && self.state == State::ReqSent && !self.answered {
             let unheard_for = self.first_sent.map(|at| ctx.now.saturating_duration_since(at));
             if unheard_for.is_some_and(|waited| waited >= NUDGE_AFTER) {

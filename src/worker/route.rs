@@ -118,7 +118,7 @@ impl Worker {
         let mut out = ike::Output::default();
         let taken = |spi: u32| self.by_spi.contains_key(&spi);
         let mut cx = ike_context!(self, clock, taken);
-        half_open.exchange.handle_dh(&mut cx, result, &mut out);
+        half_open.exchange.handle_dh(clock.now, &mut cx, result, &mut out);
         self.half_open_events(clock, cookie, out);
     }
 

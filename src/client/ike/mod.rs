@@ -25,6 +25,7 @@ use crate::wire::isakmp::payload::NotifyType;
 use crate::wire::isakmp::{Cookies, ExchangeType, Header, MessageId};
 use phase1::{Negotiation, Sa};
 use phase2::QuickMode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Effects of a call.
@@ -119,7 +120,8 @@ struct Pending {
 /// An IKEv1 client.
 #[derive(Debug)]
 pub struct Initiator {
-    config: Config,
+    config: Arc<Config>,
+    client_port: u16,
     entropy: Entropy,
     next_message_id: u32,
     negotiation: Option<Negotiation>,
@@ -129,17 +131,21 @@ pub struct Initiator {
     pairs: Vec<EspPair>,
     /// INITIAL-CONTACT is sent with the first Phase 1 only.
     contacted: bool,
+    /// The server's last message of Phase 1 and our answer to it: it may come again.
+    last: Option<(Vec<u8>, Pending)>,
 }
 
 impl Initiator {
     /// A client that has not begun.
     #[must_use]
-    pub fn new(config: Config, entropy: Entropy) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>, entropy: Entropy) -> Self {
+        let config = config.into();
         let next_message_id = match config.message_ids {
             MessageIds::Random => 0,
             MessageIds::CountingFrom(first) => first,
         };
         Self {
+            client_port: config.client_port,
             config,
             entropy,
             next_message_id,
@@ -148,12 +154,20 @@ impl Initiator {
             quick_modes: Vec::new(),
             pairs: Vec::new(),
             contacted: false,
+            last: None,
         }
+    }
+
+    /// The same client with another port of its own in Quick Mode's identities: one that it was given by its system.
+    #[must_use]
+    pub const fn with_client_port(mut self, port: u16) -> Self {
+        self.client_port = port;
+        self
     }
 
     /// How it behaves.
     #[must_use]
-    pub const fn config(&self) -> &Config {
+    pub fn config(&self) -> &Config {
         &self.config
     }
 
@@ -174,11 +188,15 @@ impl Initiator {
     /// Why it went no further.
     pub fn handle(&mut self, now: Instant, path: Path, message: &[u8], out: &mut Output) -> Result<(), Drop> {
         let (header, body) = Header::parse(message)?;
+        if let Some((_, answer)) = self.last.as_ref().filter(|(last, _)| last == message) {
+            out.send(answer.path, &answer.message);
+            return Err(Drop::Repeated);
+        }
         if let Some(negotiation) = &self.negotiation
             && negotiation.initiator_cookie == header.cookies.initiator
             && (header.message_id == MessageId::ZERO || !header.is_encrypted())
         {
-            return self.handle_phase1(now, path, &header, body, out);
+            return self.handle_phase1(now, path, &header, message, out);
         }
         let at = self.sas.iter().position(|sa| sa.cookies == header.cookies).ok_or(Drop::UnknownCookies)?;
         if !header.is_encrypted() || header.message_id == MessageId::ZERO {

@@ -62,6 +62,7 @@ pub(super) struct Negotiation {
 }
 
 #[derive(Debug)]
+#[expect(clippy::enum_variant_names, reason = "states are named by what they wait for")]
 enum Step {
     /// Main Mode, message 1 is out.
     ExpectSa,
@@ -147,9 +148,10 @@ impl Initiator {
         now: Instant,
         path: Path,
         header: &Header,
-        body: &[u8],
+        message: &[u8],
         out: &mut Output,
     ) -> Result<(), Drop> {
+        let (_, body) = Header::parse(message)?;
         // racoon drops a Commit bit without message ID, and any flag that it does not know.
         if header.flags != Flags(0) && header.flags != Flags::ENCRYPTED {
             return Err(Drop::OutOfOrder);
@@ -171,7 +173,13 @@ impl Initiator {
             }
             Step::ExpectId { .. } => return self.recv_mm6(negotiation, path, header, body, out),
             Step::ExpectAll { pair, nonce, id } => {
-                self.recv_am2(&negotiation, (pair, nonce, id), header, body, out)
+                let sent = out.packets.len();
+                let result = self.recv_am2(&negotiation, (pair, nonce, id), header, body, out);
+                if let (Ok(_), Some(answer)) = (&result, out.packets.get(sent)) {
+                    let answer = self.pending(now, answer.path, answer.buf.to_vec());
+                    self.last = Some((message.to_vec(), answer));
+                }
+                result
             }
         };
         match result {

@@ -1,6 +1,6 @@
 //! Rules of the hubs: names, networks, ranges.
 
-use super::{Check, DAY, MINUTE, Path, model, same_name, schema};
+use super::{Check, DAY, MINUTE, Path, in_order, model, same_name, schema};
 use crate::config::{Dns, Network, Uplink};
 use std::net::Ipv4Addr;
 
@@ -15,15 +15,16 @@ impl Check<'_> {
             self.error(&section, "there is no hub".to_owned(), hint);
         }
         let mut hubs: Vec<model::Hub> = Vec::new();
-        for (name, hub) in &file.hubs {
+        for name in in_order(&file.hubs) {
+            let Some(hub) = file.hubs.get(name) else { continue };
             let path = section.key(name);
             self.hub_name(&path, name);
+            if let Some(earlier) = hubs.last().filter(|earlier| same_name(&earlier.name, name)) {
+                let message =
+                    format!("`{name}` and `{}` are the same hub: case does not count", earlier.name);
+                self.error(&path, message, None);
+            }
             for earlier in &hubs {
-                if same_name(&earlier.name, name) {
-                    let message =
-                        format!("`{name}` and `{}` are the same hub: case does not count", earlier.name);
-                    self.error(&path, message, None);
-                }
                 if earlier.network.overlaps(&hub.network) {
                     self.overlap(&path.key("network"), hub, earlier);
                 }

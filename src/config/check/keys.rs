@@ -1,6 +1,6 @@
 //! Rules of the pre-shared keys, and what makes a secret weak.
 
-use super::{Check, Path, model, schema};
+use super::{Check, Path, in_order, model, schema};
 use crate::config::Secret;
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ impl Check<'_> {
     pub(super) fn psks(&mut self, file: &schema::File) -> Vec<model::Psk> {
         let list = Path::of(&["ipsec", "psk"]);
         let entries = &file.ipsec.psk.0;
-        let names: Vec<&str> = file.hubs.keys().map(String::as_str).collect();
+        let names = in_order(&file.hubs);
         let mut usable: Vec<model::Psk> = Vec::new();
         let mut last_end = None;
         for (index, entry) in entries.iter().enumerate() {

@@ -15,8 +15,11 @@ use super::{
     schema,
     tree::Skipped,
 };
-use crate::identity::same_name;
-use std::{collections::BTreeSet, time::Duration};
+use crate::identity::{folded, same_name};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Checks `file`, adds what it finds to `findings`, and gives the configuration when there was no error.
 pub(super) fn check(
@@ -57,6 +60,13 @@ pub(super) fn check(
 const SHORTEST_SILENCE: u64 = 30;
 const MINUTE: u64 = 60;
 const DAY: u64 = 86_400;
+
+/// The names of a mapping in the order in which [`model`] keeps them, so that equal names are neighbours.
+fn in_order<T>(named: &BTreeMap<String, T>) -> Vec<&str> {
+    let mut names: Vec<&str> = named.keys().map(String::as_str).collect();
+    names.sort_by_cached_key(|name| folded(name));
+    names
+}
 
 struct Check<'a> {
     facts: &'a FileFacts,
@@ -157,7 +167,7 @@ impl Check<'_> {
     /// The lone hub, or the one that is named; several and none named is a question that only the administrator answers.
     fn default_hub(&mut self, file: &schema::File) -> Option<usize> {
         let path = Path::of(&["default_hub"]);
-        let names: Vec<&str> = file.hubs.keys().map(String::as_str).collect();
+        let names = in_order(&file.hubs);
         match file.default_hub.as_deref() {
             Some(name) if same_name(name, "none") => None,
             Some(name) => self.known_hub(&path, name, &names),

@@ -1,10 +1,12 @@
 //! Rules of the users: names, passwords, addresses.
 
-use super::{Check, DAY, Path, SHORTEST_SILENCE, model, same_name, schema};
+use super::{Check, DAY, Path, SHORTEST_SILENCE, in_order, model, same_name, schema};
 use crate::{
     config::{AuthProtocol, Credential},
     identity,
 };
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 /// A password that short is found over the network, even against a gateway that slows guessing down.
 const SHORT_PASSWORD: usize = 8;
@@ -15,19 +17,24 @@ const LONGEST_PASSWORD: usize = 256;
 impl Check<'_> {
     pub(super) fn users(&mut self, path: &Path, hub: &schema::Hub, file: &schema::File) -> Vec<model::User> {
         let mut users: Vec<model::User> = Vec::new();
-        for (name, user) in &hub.users {
+        let mut addresses = BTreeMap::new();
+        let mut last_name = None;
+        for name in in_order(&hub.users) {
+            let Some(user) = hub.users.get(name) else { continue };
             let path = path.key(name);
             self.user_name(&path, name, file);
-            if let Some(earlier) = users.iter().find(|earlier| same_name(&earlier.name, name)) {
-                let message =
-                    format!("`{name}` and `{}` are the same user: case does not count", earlier.name);
+            if let Some(earlier) = last_name.replace(name).filter(|earlier| same_name(earlier, name)) {
+                let message = format!("`{name}` and `{earlier}` are the same user: case does not count");
                 self.error(&path, message, None);
             }
-            self.fixed_address(&path, user, hub, &users);
+            self.fixed_address(&path, user, hub, &addresses);
+            if let Some(address) = user.address {
+                addresses.entry(address).or_insert(name);
+            }
             let Some(credential) = self.credential(&path, name, user, file) else { continue };
             let sessions = &file.sessions;
             users.push(model::User {
-                name: name.clone(),
+                name: name.to_owned(),
                 credential,
                 address: user.address,
                 allow_raw_l2tp: user.allow_raw_l2tp.unwrap_or(hub.allow_raw_l2tp),
@@ -67,7 +74,7 @@ impl Check<'_> {
         path: &Path,
         user: &schema::User,
         hub: &schema::Hub,
-        earlier: &[model::User],
+        taken: &BTreeMap<Ipv4Addr, &str>,
     ) {
         let (Some(address), network) = (user.address, hub.network) else { return };
         let path = path.key("address");
@@ -77,8 +84,8 @@ impl Check<'_> {
             self.error(&path, format!("{address} cannot be a host of {network}"), Some(&hint));
         } else if address == hub.gateway.unwrap_or(network.first_host()) {
             self.error(&path, format!("{address} is the gateway's own address"), None);
-        } else if let Some(other) = earlier.iter().find(|other| other.address == Some(address)) {
-            self.error(&path, format!("{address} is the address of user {} already", other.name), None);
+        } else if let Some(other) = taken.get(&address) {
+            self.error(&path, format!("{address} is the address of user {other} already"), None);
         } else if user.max_sessions.is_some_and(|most| most > 1) {
             let hint = Some("a second device of this user gets an address of the range");
             self.warn(&path, "one address serves one device at a time".to_owned(), hint);

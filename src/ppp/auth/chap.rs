@@ -4,7 +4,9 @@
 //! one repeated, a client that answers twice would verify our Success, which answers its first response, against its
 //! second, and hang up.
 
-use super::{AuthMethod, AuthRequest, AuthVerdict, Login, Progress, Reply, count_send, ms_success_message};
+use super::{
+    Answered, AuthMethod, AuthRequest, AuthVerdict, Login, Progress, Reply, count_send, ms_success_message,
+};
 use crate::crypto::suite::HashAlg;
 use crate::crypto::{mschap, prf};
 use crate::entropy::Entropy;
@@ -154,13 +156,14 @@ pub(in crate::ppp) struct Client {
     entropy: Entropy,
     /// The proof that the server must send, for MS-CHAPv2.
     expected: Option<String>,
-    /// The last challenge answered: identifier, hash of its packet, and our response.
-    answered: Option<(u8, u64, Box<[u8]>)>,
+    /// Identifier of the last challenge answered.
+    id: Option<u8>,
+    answered: Answered,
 }
 
 impl Client {
-    pub(super) const fn new(algorithm: ChapAlgorithm, login: Login, entropy: Entropy) -> Self {
-        Self { algorithm, login, entropy, expected: None, answered: None }
+    pub(super) fn new(algorithm: ChapAlgorithm, login: Login, entropy: Entropy) -> Self {
+        Self { algorithm, login, entropy, expected: None, id: None, answered: Answered::default() }
     }
 
     pub(super) const fn method(&self) -> AuthMethod {
@@ -170,24 +173,17 @@ impl Client {
     pub(super) fn handle(&mut self, ctx: &mut Ctx<'_>, information: &[u8]) -> Result<Progress, Drop> {
         match ChapPacket::parse(information)? {
             ChapPacket::Challenge { id, value, .. } => {
-                let asked = hash(information);
                 // A second response to the same challenge would differ, and with it the proof that we expect.
-                let repeated = self.answered.as_ref().is_some_and(|(_, answered, _)| *answered == asked);
-                if !repeated {
-                    let (response, expected) =
-                        respond(self.algorithm, id, value, &self.login, &mut self.entropy)?;
-                    self.expected = expected;
-                    self.answered = Some((id, asked, response.into()));
+                if let Some(drop) = self.answered.again(ctx, Protocol::CHAP, information) {
+                    return Err(drop);
                 }
-                if let Some((id, _, value)) = &self.answered {
-                    let packet = ChapPacket::Response { id: *id, value, name: &self.login.name };
-                    ctx.out.send(Protocol::CHAP, |w| packet.emit(w));
-                }
+                let (value, expected) = respond(self.algorithm, id, value, &self.login, &mut self.entropy)?;
+                (self.expected, self.id) = (expected, Some(id));
+                let packet = ChapPacket::Response { id, value: &value, name: &self.login.name };
+                self.answered.answer(ctx, Protocol::CHAP, information, |w| packet.emit(w));
                 Ok(Progress::Continue)
             }
-            ChapPacket::Success { id, .. } | ChapPacket::Failure { id, .. }
-                if self.answered.as_ref().is_none_or(|(answered, ..)| *answered != id) =>
-            {
+            ChapPacket::Success { id, .. } | ChapPacket::Failure { id, .. } if Some(id) != self.id => {
                 Err(Drop::OutOfOrder)
             }
             ChapPacket::Success { message, .. } => Ok(judge_success(self.expected.as_deref(), message)),

@@ -13,7 +13,9 @@
 //! ```
 
 use super::chap::{failure_message, judge_success, read_response, refused, respond};
-use super::{AuthMethod, AuthRequest, AuthVerdict, Login, Progress, Reply, count_send, ms_success_message};
+use super::{
+    Answered, AuthMethod, AuthRequest, AuthVerdict, Login, Progress, Reply, count_send, ms_success_message,
+};
 use crate::entropy::Entropy;
 use crate::packet::Drop;
 use crate::ppp::cause::{AuthError, Cause};
@@ -271,8 +273,7 @@ pub(in crate::ppp) struct Client {
     method: AuthMethod,
     entropy: Entropy,
     expected: Option<String>,
-    /// The last request answered and our answer, for a repetition.
-    answered: Option<(u8, Box<[u8]>)>,
+    answered: Answered,
     failed: Option<Cause>,
     trusted: bool,
 }
@@ -281,7 +282,16 @@ impl Client {
     pub(super) fn new(login: Login, methods: &[AuthMethod], entropy: Entropy) -> Self {
         let methods: Vec<_> = methods.iter().copied().filter(|m| m.protocol() == AuthProtocol::Eap).collect();
         let method = methods.first().copied().unwrap_or(AuthMethod::EapMsChapV2);
-        Self { login, methods, method, entropy, expected: None, answered: None, failed: None, trusted: false }
+        Self {
+            login,
+            methods,
+            method,
+            entropy,
+            expected: None,
+            answered: Answered::default(),
+            failed: None,
+            trusted: false,
+        }
     }
 
     pub(super) const fn method(&self) -> AuthMethod {
@@ -291,15 +301,12 @@ impl Client {
     pub(super) fn handle(&mut self, ctx: &mut Ctx<'_>, information: &[u8]) -> Result<Progress, Drop> {
         match EapPacket::parse(information)? {
             EapPacket::Request { id, kind, data } => {
-                if let Some((_, answer)) = self.answered.as_ref().filter(|(answered, _)| *answered == id) {
-                    ctx.out.send(Protocol::EAP, |w| w.bytes(answer));
-                    return Err(Drop::Repeated);
+                if let Some(drop) = self.answered.again(ctx, Protocol::EAP, information) {
+                    return Err(drop);
                 }
                 let (kind, data) = self.answer(id, kind, data)?;
-                let mut w = Writer::new();
-                EapPacket::Response { id, kind, data: &data }.emit(&mut w);
-                ctx.out.send(Protocol::EAP, |frame| frame.bytes(w.as_slice()));
-                self.answered = Some((id, w.finish().into()));
+                let response = EapPacket::Response { id, kind, data: &data };
+                self.answered.answer(ctx, Protocol::EAP, information, |w| response.emit(w));
                 Ok(Progress::Continue)
             }
             EapPacket::Success { .. } if self.method == AuthMethod::EapMd5 || self.trusted => {

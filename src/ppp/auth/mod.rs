@@ -9,6 +9,7 @@ mod pap;
 pub(super) use offers::Offers;
 
 use super::cause::{AuthError, Cause};
+use super::negotiator::hash;
 use super::{Ctx, Timer};
 use crate::crypto::Secret;
 use crate::entropy::Entropy;
@@ -276,6 +277,47 @@ impl Authentication {
             Self::ChapServer(server) => server.handle_timeout(ctx),
             Self::EapServer(server) => server.handle_timeout(ctx),
         }
+    }
+}
+
+/// What a client has answered, so that a request that comes again, late and out of order, does not replace a newer one.
+#[derive(Debug, Default)]
+struct Answered {
+    /// Hashes of the latest requests, the last one last.
+    requests: Vec<u64>,
+    /// The answer to the last one.
+    answer: Box<[u8]>,
+}
+
+impl Answered {
+    const KEPT: usize = 8;
+
+    /// Resends the answer to the last request; drops a request before it; `None` for a new one.
+    fn again(&self, ctx: &mut Ctx<'_>, protocol: Protocol, request: &[u8]) -> Option<Drop> {
+        let request = hash(request);
+        let known = self.requests.contains(&request);
+        if known && self.requests.last() == Some(&request) {
+            ctx.out.send(protocol, |w| w.bytes(&self.answer));
+        }
+        known.then_some(Drop::Repeated)
+    }
+
+    /// Sends and keeps the answer to a new request.
+    fn answer(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        protocol: Protocol,
+        request: &[u8],
+        emit: impl FnOnce(&mut Writer),
+    ) {
+        let mut w = Writer::new();
+        emit(&mut w);
+        self.answer = w.finish().into();
+        if self.requests.len() == Self::KEPT {
+            self.requests.remove(0);
+        }
+        self.requests.push(hash(request));
+        ctx.out.send(protocol, |w| w.bytes(&self.answer));
     }
 }
 

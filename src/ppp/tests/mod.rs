@@ -137,6 +137,9 @@ struct Weather {
 
 const SUNNY: Weather = Weather { delay: Duration::from_millis(10), lost: 0, doubled: 0, late: 0 };
 
+/// Says which frames are lost.
+type Vanish = Box<dyn FnMut(&Sent) -> bool>;
+
 /// Two links and the wire between them.
 struct Pair {
     start: Instant,
@@ -153,7 +156,7 @@ struct Pair {
     client_events: Vec<Event>,
     log: Vec<Sent>,
     /// Frames that shall vanish: each entry is asked once per frame.
-    vanish: Option<Box<dyn FnMut(&Sent) -> bool>>,
+    vanish: Option<Vanish>,
 }
 
 impl Pair {
