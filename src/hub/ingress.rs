@@ -161,14 +161,7 @@ pub struct Ingress {
 }
 
 impl Ingress {
-    pub(super) fn new(
-        hub: HubId,
-        id: PortId,
-        kind: Kind,
-        mac: Mac,
-        policy: Policy,
-        gate: Arc<Gate>,
-    ) -> Self {
+    pub(super) fn new(hub: HubId, id: PortId, kind: Kind, mac: Mac, policy: Policy, gate: Arc<Gate>) -> Self {
         Self { hub, id, kind, owner: Owner { mac, address: None }, policy, storm: Bucket::default(), gate }
     }
 
@@ -248,7 +241,11 @@ impl Ingress {
         if self.is_for_service(look, &frame) {
             return self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE));
         }
-        if frame.destination.is_multicast() { self.forward_many(look, &frame) } else { self.forward_one(look, &frame) }
+        if frame.destination.is_multicast() {
+            self.forward_many(look, &frame)
+        } else {
+            self.forward_one(look, &frame)
+        }
     }
 
     fn forward_one(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
@@ -261,7 +258,11 @@ impl Ingress {
         if station.port() == PortId::SERVICE {
             // The hub itself is asked for addresses alone; it routes nothing.
             let arp = frame.ethertype == EtherType::ARP;
-            return if arp { self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE)) } else { Err(Drop::NoPort) };
+            return if arp {
+                self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE))
+            } else {
+                Err(Drop::NoPort)
+            };
         }
         self.meet(station)
     }
@@ -294,7 +295,8 @@ impl Ingress {
             let arp = Arp::parse(frame.payload)?;
             let asks = arp.operation == ArpOperation::REQUEST && arp.target != arp.sender;
             let station = look.host(arp.target).and_then(|host| look.station(host.mac(), 0));
-            let alone = |station: &Value| station.flags().has(Flags::CLIENT) || station.port() == PortId::SERVICE;
+            let alone =
+                |station: &Value| station.flags().has(Flags::CLIENT) || station.port() == PortId::SERVICE;
             if let Some(station) = station.filter(alone).filter(|_| asks) {
                 return self.meet(station);
             }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::crypto::Secret;
 use crate::identity::account::{Account, Credential, Proof, verify};
-use crate::packet::{Drop, WorkerId};
+use crate::packet::{Drop, PacketBuf, WorkerId};
 use crate::wire::ether::{Arp, EtherType, header};
 use crate::wire::inet::{Network, udp_packet};
 use proptest::prelude::*;
