@@ -311,6 +311,10 @@ impl Ingress {
 
     /// Counts a frame that costs more than one delivery against the limits of port and hub.
     fn take_flood(&mut self, look: &Look, scope: Option<Scope>) -> Result<(), Drop> {
+        if scope == Some(Scope::Trunks) && !look.has_trunk_beside(self.id) {
+            // The rest of a LAN's traffic, seen by the only bridge: it must not use up what broadcasts may.
+            return Err(Drop::NoPort);
+        }
         if !self.storm.take(look.nanos(), self.policy.storm) {
             return Err(Drop::Storm);
         }

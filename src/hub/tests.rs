@@ -141,7 +141,7 @@ fn a_closed_port_is_gone_at_once() {
     let to_b = ip(b.mac(), &a, b.address().unwrap());
     w.hub.close(w.now, b.id());
     assert_eq!(w.send_ip(&mut b, a.mac(), a.address().unwrap()), Forward::Discard(Drop::NoPort));
-    assert_eq!(w.send(&mut a, &to_b), Forward::Flood(Scope::Trunks));
+    assert_eq!(w.send(&mut a, &to_b), Forward::Discard(Drop::NoPort));
     assert_eq!(w.hub.view().mac_of(b.address().unwrap()), None);
     assert!(w.hears(Scope::All, a.id()).is_empty());
     // The same user and device come back to the same MAC and address, whatever the port.
@@ -248,10 +248,12 @@ fn arp_goes_where_the_answer_is() {
     let ask = |target| Arp::request(GATEWAY_MAC, GATEWAY, target).frame(Mac::BROADCAST);
     assert_eq!(w.send(&mut uplink, &ask(a.address().unwrap())), Forward::To(a.id()));
     // Nobody here has it: no client hears it.
+    assert_eq!(w.send(&mut uplink, &ask(Ipv4Addr::new(10, 60, 9, 9))), Forward::Discard(Drop::NoPort));
+    let _bridge = w.bridge();
     assert_eq!(w.send(&mut uplink, &ask(Ipv4Addr::new(10, 60, 9, 9))), Forward::Flood(Scope::Trunks));
     let hello = Arp::announcement(b.mac(), b.address().unwrap()).frame(Mac::BROADCAST);
     assert_eq!(w.send(&mut b, &hello), Forward::Flood(Scope::Trunks));
-    assert_eq!(w.hears(Scope::Trunks, b.id()), [UPLINK]);
+    assert_eq!(w.hears(Scope::Trunks, b.id()), [UPLINK, BRIDGE]);
 }
 
 #[test]
@@ -423,6 +425,18 @@ fn storms_are_cut() {
 }
 
 #[test]
+fn the_rest_of_a_lans_traffic_is_no_storm() {
+    let mut w = World::new(settings());
+    let mut bridge = w.bridge();
+    let _client = w.client(W0, 1, "jiro");
+    for _ in 0..100_000 {
+        let stray = lan_ip(Mac([2, 0, 0, 0, 8, 8]), LAN_MAC, BEYOND);
+        assert_eq!(w.send(&mut bridge, &stray), Forward::Discard(Drop::NoPort));
+    }
+    assert_eq!(w.send(&mut bridge, &lan_ip(Mac::BROADCAST, LAN_MAC, BEYOND)), Forward::Flood(Scope::All));
+}
+
+#[test]
 fn all_floods_of_a_hub_share_a_budget_of_copies() {
     let mut w = World::new(Settings { flood_copies_per_second: 1000, ..settings() });
     let mut ports: Vec<Ingress> = (0..50).map(|n| w.client(W0, n, &format!("user{n}"))).collect();
@@ -485,6 +499,7 @@ fn router_advertisements_can_be_kept_out() {
     let guard = Policy { guard_ra: true, guard_dhcp: true, ..Policy::trunk() };
     let permit = UplinkPermit::bridge_by_configuration().with_policy(guard);
     let mut bridge = w.hub.open_uplink(w.now, BRIDGE, permit).unwrap();
+    let _uplink = w.uplink();
     let packet = |next: u8, rest: &[u8]| {
         let mut bytes = vec![0x60, 0, 0, 0, 0, 0, next, 255];
         bytes.extend([0; 32]);
