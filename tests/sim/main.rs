@@ -8,5 +8,8 @@
 mod net;
 mod world;
 
+mod causes;
 mod connect;
+mod many;
+mod rekey;
 mod traffic;
