@@ -5,6 +5,8 @@ use crate::client::ike::{self as client, Initiator, profile};
 use crate::config::{FileFacts, load};
 use crate::packet::Transmit;
 use crate::story::Record;
+use profile::Android;
+use std::net::IpAddr;
 use std::time::Duration;
 
 const CONFIG: &str = r#"
@@ -13,6 +15,8 @@ limits: { half_open: 5, half_open_per_source: 3 }
 hubs: { HUB1: { network: 10.60.0.0/24, users: { jiro: { password: "jiro-pw" } } } }
 "#;
 const HERE: &str = "203.0.113.1";
+const NAT: &str = "198.51.100.7";
+const KEY: &str = "kT7nVpQ2xWz9RbHm4cJd";
 
 struct World {
     clock: Clock,
@@ -78,6 +82,40 @@ impl World {
     fn begin(&mut self, remote: &str) -> bool {
         let message = self.first_message();
         !self.recv(Encap::Ike, 500, remote, &message).is_empty()
+    }
+
+    /// Lets a device behind a NAT connect as far as Phase 1 (and further, if it has begun to). The NAT adds `offset` to
+    /// its ports.
+    fn phase1(&mut self, device: &mut Initiator, inner: &str, offset: u16) {
+        let path = Path {
+            encap: Encap::Ike,
+            local: SocketAddr::new(inner.parse().unwrap(), 500),
+            remote: SocketAddr::new(HERE.parse().unwrap(), 500),
+        };
+        let mut out = client::Output::default();
+        device.start(self.clock.now, path, &mut out);
+        self.talk(device, offset, out);
+    }
+
+    fn talk(&mut self, device: &mut Initiator, offset: u16, mut out: client::Output) {
+        let nat: IpAddr = NAT.parse().unwrap();
+        while !out.packets.is_empty() {
+            let mut next = client::Output::default();
+            for packet in out.packets {
+                let marker: &[u8] = if packet.path.encap == Encap::NatT { &[0; 4] } else { &[] };
+                let remote = SocketAddr::new(nat, packet.path.local.port() + offset).to_string();
+                let port = packet.path.remote.port();
+                let bytes = [marker, &packet.buf].concat();
+                for reply in self.recv(packet.path.encap, port, &remote, &bytes) {
+                    assert_eq!(reply.path.remote.to_string(), remote);
+                    let result =
+                        device.handle(self.clock.now, packet.path, &reply.buf[marker.len()..], &mut next);
+                    // Goodbyes to what was at this address before.
+                    assert!(matches!(result, Ok(()) | Err(Drop::UnknownCookies)), "{result:?}");
+                }
+            }
+            out = next;
+        }
     }
 
     /// The records of attempts that ended since the last call.
@@ -205,4 +243,94 @@ fn a_stopping_worker_takes_nobody_on() {
     w.asks.append(&mut effects.asks);
     assert!(matches!(&w.ended()[..], [record] if record.cause == Cause::GatewayStopped));
     assert!(!w.begin("198.51.100.8:500"));
+}
+
+fn device(config: client::Config, seed: u64) -> Initiator {
+    Initiator::new(config, Entropy::from_number(seed))
+}
+
+const PHONE: &str = "192.168.1.20";
+
+#[test]
+fn a_new_phase_1_joins_the_peer_that_it_renews_and_no_other() {
+    let second_key = format!("{KEY}2");
+    let config = CONFIG.replace(KEY, &format!("[{KEY}, {second_key}]"));
+    let apple = |key: &str| client::Config {
+        initial_contact: client::InitialContact::Never,
+        ..profile::apple(key.into(), 50000)
+    };
+    // The same way, identity and key: one peer with two ISAKMP SAs, and nothing ends.
+    let mut w = World::new(&config);
+    w.phase1(&mut device(apple(KEY), 1), PHONE, 0);
+    assert_eq!(w.worker.population(), (1, 0));
+    w.phase1(&mut device(apple(KEY), 2), PHONE, 0);
+    assert_eq!((w.worker.population(), w.ended().len()), ((1, 0), 0));
+    // Another port of the NAT, another identity (the NAT gave a dead device's port to another), another key.
+    w.phase1(&mut device(apple(KEY), 3), PHONE, 1000);
+    assert_eq!(w.worker.population(), (2, 0));
+    w.phase1(&mut device(apple(KEY), 4), "192.168.1.21", 0);
+    assert_eq!(w.worker.population(), (3, 0));
+    w.phase1(&mut device(apple(&second_key), 5), PHONE, 0);
+    assert_eq!((w.worker.population(), w.ended().len()), ((4, 0), 0));
+}
+
+#[test]
+fn initial_contact_ends_what_the_same_device_had_and_harms_nobody_else() {
+    let mut w = World::new(CONFIG);
+    let strongswan = || profile::strongswan(KEY.into());
+    // Three alike behind one NAT, and a phone; then the first is restarted.
+    w.phase1(&mut device(strongswan(), 1), "192.168.1.1", 0);
+    w.phase1(&mut device(strongswan(), 2), "192.168.1.2", 1000);
+    w.phase1(&mut device(strongswan(), 3), "192.168.1.1", 2000);
+    w.phase1(&mut device(profile::android(KEY.into(), Android::Seven), 4), PHONE, 3000);
+    assert_eq!(w.worker.population(), (4, 0));
+    w.phase1(&mut device(strongswan(), 5), "192.168.1.1", 0);
+    assert_eq!(w.worker.population(), (4, 0));
+    let ended = w.ended();
+    assert!(matches!(&ended[..], [record] if record.cause == Cause::ReplacedBySameDevice), "{ended:?}");
+    // The phone says it in a message of its own, behind the sixth: over the same way it is the same peer.
+    w.phase1(&mut device(profile::android(KEY.into(), Android::Seven), 6), PHONE, 3000);
+    assert_eq!((w.worker.population(), w.ended().len()), ((4, 0), 0));
+}
+
+#[test]
+fn a_refusal_records_whom_it_met_and_what_was_offered() {
+    let mut w = World::new(&CONFIG.replace("ipsec: { ", "ipsec: { policy: modern, "));
+    w.phase1(&mut device(profile::android(KEY.into(), Android::Seven), 1), PHONE, 0);
+    let ended = w.ended();
+    let [record] = &ended[..] else { panic!("{ended:?}") };
+    assert_eq!((record.cause, record.stage.as_str()), (Cause::NoIkeProposal, "ike"));
+    assert_eq!((record.from.as_str(), record.detail.client.as_str()), ("198.51.100.7:500", "Android"));
+    assert!(record.detail.offered.contains("AES-256-CBC/SHA2-256/MODP-1024"), "{}", record.detail.offered);
+    assert_eq!(record.detail.note, "no proposal chosen: no Diffie-Hellman group that the policy allows");
+}
+
+#[test]
+fn a_wrong_key_and_what_never_came_are_told_apart() {
+    // A wrong key: named within seconds, while the user still waits.
+    let mut w = World::new(CONFIG);
+    w.phase1(&mut device(profile::android("wrong".into(), Android::Seven), 1), PHONE, 0);
+    w.pass(9);
+    let ended = w.ended();
+    assert!(matches!(&ended[..], [record] if record.cause == Cause::WrongPsk), "{ended:?}");
+    // The right key, and no Quick Mode after it.
+    w.phase1(&mut device(profile::windows(KEY.into()), 2), PHONE, 0);
+    w.pass(31);
+    let ended = w.ended();
+    assert!(matches!(&ended[..], [record] if record.cause == Cause::NoQuickMode), "{ended:?}");
+    assert_eq!((ended[0].stage.as_str(), ended[0].detail.nat.as_str()), ("ike_up", "client behind NAT"));
+    // ESP, and nothing in it.
+    let mut windows = device(profile::windows(KEY.into()), 3);
+    w.phase1(&mut windows, PHONE, 0);
+    let mut out = client::Output::default();
+    assert!(windows.start_quick_mode(w.clock.now, &mut out));
+    w.talk(&mut windows, 0, out);
+    w.pass(31);
+    let ended = w.ended();
+    assert!(matches!(&ended[..], [record] if record.cause == Cause::NoL2tp), "{ended:?}");
+    let detail = &ended[0].detail;
+    assert_eq!(
+        (detail.ike.as_str(), detail.esp.as_str()),
+        ("AES-128-CBC/SHA1/ECP-256", "AES-256-CBC/HMAC-SHA1-96")
+    );
 }
