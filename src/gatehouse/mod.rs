@@ -6,6 +6,8 @@ mod admission;
 mod place;
 mod session;
 mod stories;
+#[cfg(test)]
+mod tests;
 
 pub use session::Session;
 pub use stories::Stories;
