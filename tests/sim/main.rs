@@ -8,5 +8,6 @@
 mod net;
 mod world;
 
+mod admission;
 mod connect;
 mod traffic;
