@@ -9,6 +9,7 @@ mod net;
 mod world;
 
 mod causes;
+mod admission;
 mod connect;
 mod many;
 mod rekey;
