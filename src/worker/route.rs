@@ -81,7 +81,11 @@ impl Worker {
         let opened = Phase1::recv_first(clock.now, &mut cx, path, message, &mut out);
         match opened {
             Ok(exchange) => {
-                tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
+                if self.by_path.contains_key(&path) {
+                    tracing::debug!(peer = %path, client = %exchange.fingerprint().hint, "Phase 1 renewal begins");
+                } else {
+                    tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
+                }
                 let cookie = number(exchange.cookies().responder);
                 self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
                 self.half_open_events(clock, cookie, out);
