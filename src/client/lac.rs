@@ -13,6 +13,7 @@ use crate::packet::{Drop, PacketBuf};
 use crate::wire::avp::{Avp, Avps, DisconnectCode, MessageType, ResultCode, Value};
 use crate::wire::l2tp::{ControlHeader, DataHeader, Message, SessionId, TunnelId};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Where the client stands (section 7.2.1 and 7.4.1 in one, since it has one of each).
@@ -86,7 +87,7 @@ pub struct Output {
 /// One tunnel with one session, from the client's side.
 #[derive(Debug)]
 pub struct Lac {
-    habits: Habits,
+    habits: Arc<Habits>,
     state: State,
     port: u16,
     local_tunnel: TunnelId,
@@ -111,7 +112,8 @@ pub struct Lac {
 impl Lac {
     /// A client that has not started.
     #[must_use]
-    pub fn new(habits: Habits, entropy: &mut Entropy) -> Self {
+    pub fn new(habits: impl Into<Arc<Habits>>, entropy: &mut Entropy) -> Self {
+        let habits = habits.into();
         let mut number = || u16::from_be_bytes(entropy.array()).max(1);
         let port = habits.source_port.unwrap_or_else(|| number() | 0xc000);
         let local_tunnel = TunnelId(habits.tunnel_id.unwrap_or_else(&mut number));

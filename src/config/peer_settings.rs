@@ -1,7 +1,6 @@
 //! The configuration in the terms of the layers below.
 
-use super::{AuthProtocol, Config, Policy};
-use crate::ppp::AuthMethod;
+use super::{Config, Policy};
 use crate::{esp, ike, l2tp, peer, ppp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,16 +42,7 @@ impl Config {
             l2tp: Arc::new(l2tp::Settings { hello_idle: PROBE_AFTER, dead_after, ..l2tp::Settings::default() }),
             ppp: Arc::new(ppp::Settings {
                 mru: self.ppp.mru,
-                auth: self
-                    .ppp
-                    .auth
-                    .iter()
-                    .map(|protocol| match protocol {
-                        AuthProtocol::MsChapV2 => AuthMethod::MsChapV2,
-                        AuthProtocol::Chap => AuthMethod::ChapMd5,
-                        AuthProtocol::Pap => AuthMethod::Pap,
-                    })
-                    .collect(),
+                auth: self.ppp.auth.iter().map(|protocol| protocol.method()).collect(),
                 ..ppp::Settings::default()
             }),
             esp: esp::Settings::default(),

@@ -35,8 +35,10 @@ impl Gatehouse {
             rule: parsed.rule.to_string(),
         };
         let judged = self.judge(&config, &parsed, &ask).and_then(|newcomer| self.make_room(clock, newcomer, answers));
+        let mut dead_after = None;
         let (verdict, cause) = match judged {
             Ok((session, success)) => {
+                dead_after = Some(session.dead_after);
                 let gateway = config.hubs.get(session.hub).map(|hub| hub.gateway);
                 tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
                     rule = reading.rule, step = "authenticated", "user authenticated");
@@ -49,7 +51,7 @@ impl Gatehouse {
                 (AuthVerdict::Refuse { error: error_of(cause) }, Some(cause))
             }
         };
-        answers.push(Answer::Verdict { link, verdict, reading, cause });
+        answers.push(Answer::Verdict { link, verdict, reading, cause, dead_after });
     }
 
     /// Finds the account and checks the proof. The same work is done whether the user exists or not.
@@ -84,6 +86,7 @@ impl Gatehouse {
             success: accepted.ms_success,
             hub,
             fixed: user.address,
+            dead_after: user.dead_after,
             max_sessions: user.max_sessions,
             on_limit: user.on_limit,
             device: ask.device.clone(),

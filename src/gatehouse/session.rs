@@ -7,6 +7,7 @@ use crate::packet::Path;
 use crate::peer::{LinkKey, Meter};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Somebody whose proof holds, before it is settled whether there is room.
 pub(super) struct Newcomer {
@@ -15,6 +16,7 @@ pub(super) struct Newcomer {
     pub(super) success: Option<String>,
     pub(super) hub: usize,
     pub(super) fixed: Option<Ipv4Addr>,
+    pub(super) dead_after: Duration,
     pub(super) max_sessions: Option<u32>,
     pub(super) on_limit: OnLimit,
     pub(super) device: String,
@@ -34,6 +36,8 @@ pub struct Session {
     pub hub: usize,
     /// The user's own address, if it has one.
     pub fixed: Option<Ipv4Addr>,
+    /// How long the device may be silent.
+    pub dead_after: Duration,
     /// Which of the user's devices.
     pub device: String,
     /// The device's Phase 1 identity.
@@ -52,7 +56,7 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(since: u64, device: String, newcomer: Newcomer) -> Self {
-        let Newcomer { link, who, hub, fixed, identity, path, meter, .. } = newcomer;
-        Self { link, who, hub, fixed, device, identity, path, meter, since, port: None, address: None }
+        let Newcomer { link, who, hub, fixed, dead_after, identity, path, meter, .. } = newcomer;
+        Self { link, who, hub, fixed, dead_after, device, identity, path, meter, since, port: None, address: None }
     }
 }

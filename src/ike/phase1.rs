@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of our nonces.
 pub(super) const NONCE_LEN: usize = 32;
-/// Longest offer that a half-open exchange keeps; it enters both proofs.
-const MAX_OFFER: usize = 8192;
+/// Longest offer that a half-open exchange keeps; it enters both proofs. Twenty transforms make 700 bytes.
+const MAX_OFFER: usize = 4096;
 
 /// A half-open Phase 1: everything before the client has proved anything. Small, and it ends by itself.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use crate::ppp::{AddressGrant, AuthVerdict};
 use crate::story::{Cause, Record};
 use crate::wire::inet::Network;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use std::sync::Arc;
 
 /// What a worker asks or tells the gatehouse.
@@ -88,6 +89,8 @@ pub enum Answer {
         reading: Reading,
         /// Why not, if not.
         cause: Option<Cause>,
+        /// How long this user's devices may be silent, if the user is admitted.
+        dead_after: Option<Duration>,
     },
     /// The link's place on the hub.
     Joined {

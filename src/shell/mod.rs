@@ -4,6 +4,7 @@
 
 pub mod config_file;
 mod dh_pool;
+mod dispatch;
 mod gate_thread;
 pub mod host;
 mod inbox;

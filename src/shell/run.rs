@@ -1,5 +1,6 @@
 //! The order in which the gateway starts and ends.
 
+use super::dispatch::Dispatch;
 use super::gate_thread::GateThread;
 use super::inbox::Inbox;
 use super::net_setup::HostSetup;
@@ -81,6 +82,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
         (0..count).map(|n| Worker::new(WorkerId(n), began, settings.clone(), entropy.fork())).collect();
     let mut trunks = uplinks::open_all(&config, &mut setup, &mut gatehouse, &mut workers).await?;
 
+    let dispatch = Arc::new(Dispatch::new(count));
     let mut threads = Vec::new();
     for (n, worker) in workers.into_iter().enumerate() {
         let id = WorkerId(u8::try_from(n).unwrap_or(u8::MAX));
@@ -94,6 +96,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
             inboxes: inboxes.clone(),
             gate: gate.clone(),
             dh: dh.clone(),
+            dispatch: dispatch.clone(),
         };
         let builder = std::thread::Builder::new().name(format!("worker-{n}"));
         threads.push(builder.spawn(move || thread.run())?);

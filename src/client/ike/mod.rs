@@ -25,6 +25,7 @@ use crate::wire::isakmp::payload::NotifyType;
 use crate::wire::isakmp::{Cookies, ExchangeType, Header, MessageId};
 use phase1::{Negotiation, Sa};
 use phase2::QuickMode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Effects of a call.
@@ -119,7 +120,8 @@ struct Pending {
 /// An IKEv1 client.
 #[derive(Debug)]
 pub struct Initiator {
-    config: Config,
+    config: Arc<Config>,
+    client_port: u16,
     entropy: Entropy,
     next_message_id: u32,
     negotiation: Option<Negotiation>,
@@ -136,12 +138,14 @@ pub struct Initiator {
 impl Initiator {
     /// A client that has not begun.
     #[must_use]
-    pub fn new(config: Config, entropy: Entropy) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>, entropy: Entropy) -> Self {
+        let config = config.into();
         let next_message_id = match config.message_ids {
             MessageIds::Random => 0,
             MessageIds::CountingFrom(first) => first,
         };
         Self {
+            client_port: config.client_port,
             config,
             entropy,
             next_message_id,
@@ -154,9 +158,16 @@ impl Initiator {
         }
     }
 
+    /// The same client with another port of its own in Quick Mode's identities: one that it was given by its system.
+    #[must_use]
+    pub const fn with_client_port(mut self, port: u16) -> Self {
+        self.client_port = port;
+        self
+    }
+
     /// How it behaves.
     #[must_use]
-    pub const fn config(&self) -> &Config {
+    pub fn config(&self) -> &Config {
         &self.config
     }
 

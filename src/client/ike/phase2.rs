@@ -51,7 +51,7 @@ impl Initiator {
         let pair =
             self.config.pfs.and_then(|group| KeyPair::generate(group, &mut self.entropy).ok()).map(Pair);
         let sa = &self.sas[at];
-        let client = Identity::address(sa.path.local.ip(), UDP, self.config.client_port).to_bytes();
+        let client = Identity::address(sa.path.local.ip(), UDP, self.client_port).to_bytes();
         let server = Identity::address(sa.path.remote.ip(), UDP, L2TP).to_bytes();
         let mut rest = ChainWriter::new();
         rest.put(PayloadType::SA, |w| self.offer(sa, spi).emit(w));

@@ -17,7 +17,7 @@ fn step(world: &mut World, out: client::Output) -> client::Output {
     let mut next = client::Output::default();
     for packet in out.packets {
         for reply in world.deliver(packet.path, &packet.buf) {
-            world.to_client(packet.path, &reply.buf, &mut next);
+            world.answer_to_client(packet.path, &reply.buf, &mut next);
         }
     }
     next

@@ -1,0 +1,16 @@
+//! The whole core of the gateway in one thread under fake time: workers, gatehouse, clients, and the network between
+//! them.
+//!
+//! Every test prints its seed when it fails; `SEKISHO_TEST_SEED=<seed>` repeats it exactly. `SEKISHO_TEST_PCAP=<dir>`
+//! writes what passed the gateway's network interface to `<dir>/<test>.pcap`, `SEKISHO_TEST_LOG=1` prints the gateway's
+//! log. Any line of level ERROR fails a test, and so does anything that a real client of a kind would not stand.
+
+mod net;
+mod world;
+
+mod causes;
+mod admission;
+mod connect;
+mod many;
+mod rekey;
+mod traffic;

@@ -1,0 +1,47 @@
+//! A client's line: latency, loss, reordering, duplication, MTU. The same in both directions.
+
+use sekisho::entropy::Entropy;
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    pub latency: Duration,
+    /// Of a thousand packets, so many are lost...
+    pub loss: u32,
+    /// ...arrive twice...
+    pub duplication: u32,
+    /// ...or late: behind what was sent within [`Self::LATE`].
+    pub reorder: u32,
+    /// The longest IP packet that passes, in bytes; longer ones vanish.
+    pub mtu: usize,
+}
+
+impl Line {
+    const LATE: Duration = Duration::from_millis(15);
+
+    /// 10 ms, and nothing goes wrong.
+    pub const GOOD: Self =
+        Self { latency: Duration::from_millis(10), loss: 0, duplication: 0, reorder: 0, mtu: 1500 };
+
+    /// 100 ms and 3 % loss each way, some of the rest late or twice.
+    pub const BAD: Self =
+        Self { latency: Duration::from_millis(100), loss: 30, duplication: 10, reorder: 20, mtu: 1500 };
+
+    pub const fn with_loss(self, per_mille: u32) -> Self {
+        Self { loss: per_mille, ..self }
+    }
+
+    /// When the copies of a packet arrive, counted from now; none if it is lost.
+    pub fn carry(&self, len: usize, entropy: &mut Entropy) -> Vec<Duration> {
+        let mut happens = |per_mille| per_mille > 0 && entropy.u32() % 1000 < per_mille;
+        if len > self.mtu || happens(self.loss) {
+            return Vec::new();
+        }
+        let late = if happens(self.reorder) { Self::LATE } else { Duration::ZERO };
+        let mut arrivals = vec![self.latency + late];
+        if happens(self.duplication) {
+            arrivals.push(self.latency + late + Self::LATE / 3);
+        }
+        arrivals
+    }
+}
