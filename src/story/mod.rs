@@ -2,8 +2,15 @@
 //! and why it ended. This module is the vocabulary; `worker` fills the records, `gatehouse` keeps them.
 
 mod cause;
+mod japanese;
+mod lang;
+mod shown;
+mod telling;
 
 pub use cause::{Cause, Fault};
+pub use lang::Lang;
+pub use shown::{Screen, Shown};
+pub use telling::{State, Story, Telling, span, utc};
 
 use crate::packet::{Path, WorkerId};
 use std::sync::Arc;
@@ -298,18 +305,4 @@ pub struct Record {
     /// What was learned on the way.
     #[serde(flatten)]
     pub detail: Detail,
-}
-
-impl Record {
-    /// The furthest stage.
-    #[must_use]
-    pub fn reached(&self) -> Option<Stage> {
-        Stage::ALL.into_iter().find(|stage| stage.key() == self.stage)
-    }
-
-    /// Whether it ended as nobody wished: before the link was up, or by somebody's fault.
-    #[must_use]
-    pub fn failed(&self) -> bool {
-        self.reached() < Some(Stage::LinkUp) || self.cause.fault() != Fault::Nobody
-    }
 }
