@@ -151,6 +151,11 @@ impl Gatehouse {
         self.sessions.of_user(hub, user)
     }
 
+    /// The sessions of a hub.
+    pub fn sessions_in(&self, hub: HubId) -> impl Iterator<Item = &Session> {
+        self.sessions.of_hub(hub)
+    }
+
     /// When the gateway began, on the clock of meters and timers.
     #[must_use]
     pub fn began(&self) -> Instant {
@@ -245,11 +250,11 @@ impl Gatehouse {
         answers.push(Answer::Close { link, cause });
     }
 
-    /// Closes a session because an administrator says so. Returns whether there was one.
-    pub fn kick(&mut self, clock: Clock, link: LinkKey, out: &mut Output) -> bool {
+    /// Closes a session from outside: an administrator, a policy, a reload. Returns whether there was one.
+    pub fn close(&mut self, clock: Clock, link: LinkKey, cause: Cause, out: &mut Output) -> bool {
         let known = self.sessions.get(link).is_some();
         if known {
-            self.evict(clock, link, Cause::Kicked, &mut out.answers);
+            self.evict(clock, link, cause, &mut out.answers);
         }
         known
     }

@@ -67,6 +67,12 @@ impl Stories {
         self.running.get(&id).map(|attempt| &**attempt)
     }
 
+    /// How many attempts run, connected ones among them.
+    #[must_use]
+    pub fn running_count(&self) -> usize {
+        self.running.len()
+    }
+
     /// How many attempts ended in all, those of former runs that were loaded among them.
     #[must_use]
     pub fn total(&self) -> u64 {

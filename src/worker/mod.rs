@@ -92,6 +92,17 @@ enum TimerKey {
     Peer(PeerKey),
 }
 
+/// Counts of a worker at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Remote devices.
+    pub peers: usize,
+    /// IKE exchanges that are not finished.
+    pub half_open: usize,
+    /// Why packets went no further.
+    pub drops: Drops,
+}
+
 /// A share of the peers.
 pub struct Worker {
     id: WorkerId,
@@ -157,6 +168,12 @@ impl Worker {
     #[must_use]
     pub fn drops(&self) -> &Drops {
         &self.drops
+    }
+
+    /// What there is to count.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { peers: self.peers.len(), half_open: self.half_opens.len(), drops: self.drops.clone() }
     }
 
     /// Number of peers and of half-open exchanges.
