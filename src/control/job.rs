@@ -130,7 +130,10 @@ impl Job {
                 let row = |session| Row::Session(Box::new(session_row(clock, gatehouse, session, true)));
                 Ok(Page::last(rows.map(row).collect()))
             }
-            Command::SessionKick { of } => self.kick(clock, gatehouse, at, of, out),
+            Command::SessionKick { of } => {
+                self.at = At::Session(0);
+                kick(clock, gatehouse, of, matches!(at, At::Start), out)
+            }
             Command::MacList { .. }
             | Command::MacDelete { .. }
             | Command::IpList { .. }
@@ -204,33 +207,24 @@ impl Job {
         self.at = At::Session(last);
         Ok(Page { rows, more })
     }
+}
 
-    fn kick(
-        &mut self,
-        clock: Clock,
-        gatehouse: &mut Gatehouse,
-        at: At,
-        of: &str,
-        out: &mut Output,
-    ) -> Result<Page, Refusal> {
-        let first = matches!(at, At::Start);
-        let numbers = match sessions_of(gatehouse, of, ROWS) {
-            Ok(numbers) => numbers,
-            Err(refusal) if first => return Err(refusal),
-            // Those of the pages before are closed.
-            Err(_) => return Ok(Page::last(Vec::new())),
-        };
-        let more = numbers.len() == ROWS;
-        let mut rows = Vec::new();
-        for number in numbers {
-            let Some(session) = gatehouse.session(number) else { continue };
-            let link = session.link;
-            rows.push(Row::Session(Box::new(session_row(clock, gatehouse, session, false))));
-            gatehouse.close(clock, link, Cause::Kicked, out);
-        }
-        self.at = At::Session(0);
-        Ok(Page { rows, more })
+fn kick(clock: Clock, gatehouse: &mut Gatehouse, of: &str, first: bool, out: &mut Output) -> Result<Page, Refusal> {
+    let numbers = match sessions_of(gatehouse, of, ROWS) {
+        Ok(numbers) => numbers,
+        Err(refusal) if first => return Err(refusal),
+        // Those of the pages before are closed.
+        Err(_) => return Ok(Page::last(Vec::new())),
+    };
+    let more = numbers.len() == ROWS;
+    let mut rows = Vec::new();
+    for number in numbers {
+        let Some(session) = gatehouse.session(number) else { continue };
+        let link = session.link;
+        rows.push(Row::Session(Box::new(session_row(clock, gatehouse, session, false))));
+        gatehouse.close(clock, link, Cause::Kicked, out);
     }
+    Ok(Page { rows, more })
 }
 
 /// Closes a page of sessions; returns whether there are more.

@@ -85,7 +85,7 @@ impl Gatehouse {
         let id = HubId(self.next_hub);
         self.next_hub += 1;
         self.hub_names.insert(folded(&hub.name).into(), id);
-        self.hubs.push(Hub::new(now, id, &hub.name, place::hub_settings(hub), self.entropy.fork()));
+        self.hubs.push(Hub::new(now, id, &hub.name, place::hub_settings(hub, &self.host_dns), self.entropy.fork()));
         id
     }
 
@@ -248,6 +248,11 @@ impl Gatehouse {
     pub(crate) fn evict(&mut self, clock: Clock, link: LinkKey, cause: Cause, answers: &mut Vec<Answer>) {
         self.leave(clock, link);
         answers.push(Answer::Close { link, cause });
+    }
+
+    /// Closes a session because an administrator says so. Returns whether there was one.
+    pub fn kick(&mut self, clock: Clock, link: LinkKey, out: &mut Output) -> bool {
+        self.close(clock, link, Cause::Kicked, out)
     }
 
     /// Closes a session from outside: an administrator, a policy, a reload. Returns whether there was one.

@@ -256,6 +256,11 @@ impl Ingress {
             self.take_flood(look, Some(Scope::Trunks))?;
             return Ok(Forward::Flood(Scope::Trunks));
         };
+        if station.port() == PortId::SERVICE {
+            // The hub itself is asked for addresses alone; it routes nothing.
+            let arp = frame.ethertype == EtherType::ARP;
+            return if arp { self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE)) } else { Err(Drop::NoPort) };
+        }
         self.meet(station)
     }
 
@@ -285,9 +290,10 @@ impl Ingress {
             // The addresses of all clients are known: a request for one goes to its port alone, any other concerns no
             // client. A hub of 50,000 links must not copy every ARP request of a LAN 50,000 times.
             let arp = Arp::parse(frame.payload)?;
-            let host = look.host(arp.target).filter(|host| host.flags().has(Flags::CLIENT));
-            let asked = host.filter(|_| arp.operation == ArpOperation::REQUEST && arp.target != arp.sender);
-            if let Some(station) = asked.and_then(|host| look.station(host.mac(), 0)) {
+            let asks = arp.operation == ArpOperation::REQUEST && arp.target != arp.sender;
+            let station = look.host(arp.target).and_then(|host| look.station(host.mac(), 0));
+            let alone = |station: &Value| station.flags().has(Flags::CLIENT) || station.port() == PortId::SERVICE;
+            if let Some(station) = station.filter(alone).filter(|_| asks) {
                 return self.meet(station);
             }
             scope = Scope::Trunks;

@@ -12,10 +12,11 @@
 //! | `learning` | ageing without scans, damping of stations that flap |
 //! | `permit` | what it takes to open a port |
 //! | `lease`, `interval`, `snapshot` | addresses: who has which, on disk too |
-//! | `dhcp` | the leases' second way out: DHCP on the wire |
+//! | `dhcp`, `service` | the leases' second way out: DHCP on the wire |
 //!
 //! Must not know what is on the other side of a port, nor do I/O.
 
+pub mod dhcp;
 mod fdb;
 mod ingress;
 mod interval;
@@ -24,7 +25,9 @@ pub mod lease;
 mod mac;
 mod permit;
 mod policy;
+mod pool;
 mod roster;
+mod service;
 pub mod snapshot;
 mod stations;
 mod table;
@@ -75,6 +78,8 @@ pub struct Settings {
     pub flood_copies_per_second: u32,
     /// The rules of client ports that have none of their own.
     pub client: Policy,
+    /// DHCP on the wire and over links.
+    pub dhcp: dhcp::Settings,
 }
 
 impl Settings {
@@ -90,6 +95,7 @@ impl Settings {
             host_ageing: Duration::from_secs(120),
             flood_copies_per_second: 100_000,
             client: Policy::client(),
+            dhcp: dhcp::Settings::default(),
         }
     }
 }
@@ -159,8 +165,24 @@ pub enum Event {
         /// The IP address; `None` if it is the MAC address.
         address: Option<Ipv4Addr>,
     },
+    /// A DHCP client was given its address, or prolonged it.
+    Leased {
+        /// Behind which port.
+        port: PortId,
+        /// The lease.
+        lease: lease::Lease,
+    },
     /// A DHCP lease ended.
     LeaseExpired(lease::Lease),
+    /// A DHCP client was refused.
+    DhcpRefused {
+        /// Behind which port.
+        port: PortId,
+        /// Who.
+        mac: Mac,
+        /// Why.
+        why: dhcp::Refusal,
+    },
 }
 
 /// Effects of the owner's work.
@@ -200,8 +222,9 @@ struct Record {
     /// For trunks: what their worker sees without being told, and the keys that go with the port.
     gate: Option<Arc<Gate>>,
     known: Vec<KnownStation>,
-    /// When a conflict behind this port was last told of.
+    /// When a conflict, or a refusal, behind this port was last told of.
     conflict_told: Option<u32>,
+    refusal_told: Option<u32>,
 }
 
 /// The owner of one hub.
@@ -221,6 +244,8 @@ pub struct Hub {
     hub_full: bool,
     full_told: bool,
     pool: lease::Pool,
+    server: dhcp::Server,
+    service_mac: Mac,
 }
 
 impl Hub {
@@ -230,7 +255,7 @@ impl Hub {
         let mut seed = || [entropy.u64(), entropy.u64()];
         let seeds = [seed(), seed()];
         let tables = fdb::Owned::new(seeds, Service::default(), settings.flood_copies_per_second);
-        Self {
+        let mut hub = Self {
             id,
             name: name.into(),
             online: true,
@@ -245,7 +270,12 @@ impl Hub {
             movers: Movers::default(),
             hub_full: false,
             full_told: false,
-        }
+            server: dhcp::Server::default(),
+            service_mac: Self::own_mac(name),
+        };
+        hub.take_place();
+        hub.publish();
+        hub
     }
 
     /// Its number.
@@ -300,6 +330,7 @@ impl Hub {
             self.pool.apply(settings.leases.clone());
         }
         self.settings = settings;
+        self.take_place();
         self.set_gates();
         self.publish();
     }
@@ -333,7 +364,7 @@ impl Hub {
         let info = PortInfo { id, kind: Kind::Client, user, mac, address: None, opened: now, stations: 0 };
         let client = Some((key, slot));
         self.ports
-            .insert(id, Record { info, policy, client, gate: None, known: Vec::new(), conflict_told: None });
+            .insert(id, Record { info, policy, client, gate: None, known: Vec::new(), conflict_told: None, refusal_told: None });
         self.publish();
         Ok(Ingress::new(self.id, id, Kind::Client, mac, policy, None))
     }
@@ -371,7 +402,7 @@ impl Hub {
         let gate = Arc::new(Gate::default());
         let info = PortInfo { id, kind, user: None, mac: Mac::ZERO, address: None, opened: now, stations: 0 };
         let record =
-            Record { info, policy, client: None, gate: Some(gate.clone()), known, conflict_told: None };
+            Record { info, policy, client: None, gate: Some(gate.clone()), known, conflict_told: None, refusal_told: None };
         self.ports.insert(id, record);
         self.set_gates();
         self.tables.changed();
@@ -466,6 +497,9 @@ impl Hub {
             self.tables.changed();
             self.forget_known(&record.known);
             self.forget_stations_of(id);
+            self.server.forget(id);
+            // The gateway's address may be the server's from now on.
+            self.take_place();
         }
         self.set_gates();
         self.publish();
@@ -494,13 +528,14 @@ impl Hub {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let turns = [self.station_turns.next(), self.host_turns.next()];
         let ageing = turns.into_iter().flatten().min().map(|step| self.view.step_at(step));
-        ageing.into_iter().chain(self.pool.poll_timeout()).min()
+        ageing.into_iter().chain(self.pool.poll_timeout()).chain(self.server.poll_timeout()).min()
     }
 
     /// Ends what has come to its end at `now`: at most [`Self::TURNS`] entries at a time, so that a mass of them stalls
     /// nobody; `poll_timeout` stays due while there is more.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Output) {
         self.age(self.view.step(now));
+        self.end_probes(now, out);
         for _ in 0..Self::TURNS {
             let Some(lease) = self.pool.expire(now) else { break };
             if matches!(lease.state, lease::State::Leased(_)) {
@@ -530,5 +565,7 @@ impl std::fmt::Debug for Hub {
     }
 }
 
+#[cfg(test)]
+mod dhcp_tests;
 #[cfg(test)]
 mod tests;

@@ -7,14 +7,14 @@ use crate::wire::inet::{Network, udp_packet};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-const W0: WorkerId = WorkerId(0);
-const W1: WorkerId = WorkerId(1);
-const UPLINK: PortId = PortId::new(W0, 900);
-const BRIDGE: PortId = PortId::new(W1, 901);
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 1);
-const GATEWAY_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
-const LAN_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x77]);
-const BEYOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
+pub(super) const W0: WorkerId = WorkerId(0);
+pub(super) const W1: WorkerId = WorkerId(1);
+pub(super) const UPLINK: PortId = PortId::new(W0, 900);
+pub(super) const BRIDGE: PortId = PortId::new(W1, 901);
+pub(super) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 1);
+pub(super) const GATEWAY_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
+pub(super) const LAN_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x77]);
+pub(super) const BEYOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 fn start() -> Instant {
@@ -27,63 +27,69 @@ pub(super) fn who(user: &str, hub: &str) -> Authenticated {
     verify(Some(account), &Proof::Pap { password: Secret::new(b"pw".to_vec()) }).unwrap().who
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings::new(lease::Settings::of_network("10.60.0.0/16".parse::<Network>().unwrap()))
 }
 
-struct World {
-    now: Instant,
-    hub: Hub,
-    out: Output,
-    notices: Notices,
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) hub: Hub,
+    pub(super) out: Output,
+    pub(super) notices: Notices,
 }
 
 impl World {
-    fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         let now = start();
         let hub = Hub::new(now, HubId(1), "HUB1", settings, Entropy::from_number(1));
         Self { now, hub, out: Output::default(), notices: Notices::default() }
     }
 
-    fn pass(&mut self, seconds: u64) {
+    pub(super) fn pass(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         while self.hub.poll_timeout().is_some_and(|at| at <= self.now) {
             self.hub.handle_timeout(self.now, &mut self.out);
         }
     }
 
-    fn client(&mut self, worker: WorkerId, slot: u32, user: &str) -> Ingress {
+    pub(super) fn client(&mut self, worker: WorkerId, slot: u32, user: &str) -> Ingress {
         self.client_with(worker, slot, user, None)
     }
 
-    fn client_with(&mut self, worker: WorkerId, slot: u32, user: &str, rules: Option<Policy>) -> Ingress {
+    pub(super) fn client_with(
+        &mut self,
+        worker: WorkerId,
+        slot: u32,
+        user: &str,
+        rules: Option<Policy>,
+    ) -> Ingress {
         let id = PortId::new(worker, slot);
         let mut port = self.hub.open_client(self.now, id, &who(user, "hub1"), "phone", rules).unwrap();
         port.set_address(Some(self.hub.assign(id, None, None).unwrap()));
         port
     }
 
-    fn uplink(&mut self) -> Ingress {
+    pub(super) fn uplink(&mut self) -> Ingress {
         let known = KnownStation { mac: GATEWAY_MAC, addresses: vec![GATEWAY] };
         self.hub.open_uplink(self.now, UPLINK, UplinkPermit::uplink_by_configuration(vec![known])).unwrap()
     }
 
-    fn bridge(&mut self) -> Ingress {
+    pub(super) fn bridge(&mut self) -> Ingress {
         self.hub.open_uplink(self.now, BRIDGE, UplinkPermit::bridge_by_configuration()).unwrap()
     }
 
-    fn send(&mut self, from: &mut Ingress, frame: &[u8]) -> Forward {
+    pub(super) fn send(&mut self, from: &mut Ingress, frame: &[u8]) -> Forward {
         let look = self.hub.view().look(self.now);
         from.forward(&look, frame, &mut self.notices)
     }
 
-    fn send_ip(&mut self, from: &mut Ingress, to: Mac, destination: Ipv4Addr) -> Forward {
+    pub(super) fn send_ip(&mut self, from: &mut Ingress, to: Mac, destination: Ipv4Addr) -> Forward {
         let bytes = ip(to, from, destination);
         self.send(from, &bytes)
     }
 
     /// Sends a frame and lets the owner hear what was noticed.
-    fn send_and_learn(&mut self, from: &mut Ingress, frame: &[u8]) -> Forward {
+    pub(super) fn send_and_learn(&mut self, from: &mut Ingress, frame: &[u8]) -> Forward {
         let forward = self.send(from, frame);
         for notice in self.notices.drain() {
             self.hub.handle_notice(self.now, notice, &mut self.out);
@@ -99,7 +105,7 @@ impl World {
     }
 }
 
-fn frame(to: Mac, from: Mac, ethertype: EtherType, payload: &[u8]) -> PacketBuf {
+pub(super) fn frame(to: Mac, from: Mac, ethertype: EtherType, payload: &[u8]) -> PacketBuf {
     let mut buf = PacketBuf::from_slice(payload);
     buf.put_front(&header(to, from, ethertype));
     buf
