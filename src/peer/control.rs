@@ -154,8 +154,22 @@ impl Peer {
         }
         for event in out.events {
             match event {
-                l2tp::Event::TunnelAsked { info, .. } | l2tp::Event::TunnelUp { info, .. } => {
+                l2tp::Event::TunnelAsked { info, .. } => {
                     self.note(|attempt| attempt.detail_mut().host_name.clone_from(&info.host_name));
+                }
+                l2tp::Event::TunnelUp { tunnel, info } => {
+                    // A device has one tunnel. If it came back without saying that the old one is dead, this does.
+                    let mut out = l2tp::Output::default();
+                    self.lns.forget_others(cx.now, tunnel, &mut out);
+                    self.pump_l2tp(cx, out);
+                    if self.attempt.is_none() {
+                        self.attempt = Some(self.next_attempt(cx));
+                    }
+                    let now = cx.now;
+                    self.note(|attempt| {
+                        attempt.reach(now, Stage::L2tp);
+                        attempt.detail_mut().host_name.clone_from(&info.host_name);
+                    });
                 }
                 l2tp::Event::TunnelFailed { info, cause } => {
                     self.note(|attempt| attempt.detail_mut().host_name.clone_from(&info.host_name));

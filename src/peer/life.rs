@@ -291,7 +291,8 @@ impl Peer {
             State::Waiting | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
         }
         if self.seats.is_empty() {
-            self.silent_at = cx.now + LINKLESS;
+            // One that was lost by its silence is not waited for once more.
+            self.silent_at = (self.heard + LINKLESS).max(cx.now);
             self.end_attempt(cx, cause, note);
         }
     }

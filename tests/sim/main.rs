@@ -13,6 +13,8 @@ mod world;
 
 mod causes;
 mod connect;
+mod ends;
+mod limits;
 mod many;
 mod moves;
 mod rekey;
