@@ -326,6 +326,7 @@ impl Peer {
         let mut out = l2tp::Output::default();
         self.lns.close_all(cx.now, l2tp_cause(cause), &mut out);
         self.pump_l2tp(cx, out);
+        cx.out.dead_cookies.extend(self.ike.iter().flat_map(|ike| ike.isakmp_sas()).map(|sa| sa.cookies.responder));
         if let Some(ike) = &mut self.ike {
             let mut out = ike::Output::default();
             ike.delete_all(&mut cx.ike(), &mut out);

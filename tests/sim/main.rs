@@ -14,6 +14,7 @@ mod world;
 mod causes;
 mod connect;
 mod ends;
+mod hostile;
 mod limits;
 mod many;
 mod moves;

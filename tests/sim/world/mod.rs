@@ -377,6 +377,11 @@ impl World {
         self.schedule(Duration::from_millis(1), Arrival::AtGateway(packet));
     }
 
+    /// A datagram to a client, whoever its sender claims to be.
+    pub fn inject_to_client(&mut self, packet: Packet) {
+        self.schedule(Duration::from_millis(1), Arrival::FromGateway(packet));
+    }
+
     /// From now on packets share the fate that this function decides: true means lost.
     pub fn lose(&mut self, fate: impl FnMut(Direction, &Packet) -> bool + 'static) {
         self.fate = Some(Box::new(fate));
@@ -519,7 +524,7 @@ impl World {
     }
 
     /// Sends what a device wants sent and delivers what it received.
-    fn carry_out(&mut self, id: ClientId, out: client::Output) {
+    pub fn carry_out(&mut self, id: ClientId, out: client::Output) {
         for transmit in out.transmits {
             self.leave_client(id, Packet::sent(transmit.path, &transmit.buf));
         }
