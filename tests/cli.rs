@@ -1,4 +1,5 @@
 //! The command line as a person or a script meets it: the built binary, its exit codes, and what it prints.
+#![expect(clippy::unwrap_used, reason = "a test that cannot prepare its files has failed")]
 
 use std::{
     fs,
@@ -95,7 +96,13 @@ fn without_rights_the_missing_ones_are_named_with_the_command_that_grants_them()
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = text(&output.stderr);
-    for wanted in ["CAP_NET_ADMIN", "is needed to make the uplink of HUB1", "sudo setcap", "AmbientCapabilities=", "sudo "] {
+    for wanted in [
+        "CAP_NET_ADMIN",
+        "is needed to make the uplink of HUB1",
+        "sudo setcap",
+        "AmbientCapabilities=",
+        "sudo ",
+    ] {
         assert!(said.contains(wanted), "{wanted} is not in: {said}");
     }
     assert!(!state.join("sekisho.yaml").exists());

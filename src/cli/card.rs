@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv4Addr};
 /// What a client needs. As JSON, it is what scripts read.
 #[derive(Serialize)]
 pub(super) struct Card {
-    server: String,
+    /// `None` when this host has no address but its own.
+    server: Option<IpAddr>,
     psk: String,
     hub: String,
     /// As to be typed: with `@HUB` where the hub is not the default.
@@ -42,8 +43,7 @@ impl Card {
         let listen = config.listen.addresses.iter().copied().find(|address| !address.is_unspecified());
         let server = listen.or_else(host::likely_address);
         Some(Self {
-            server: server
-                .map_or_else(|| "this host's address".to_owned(), |address: IpAddr| address.to_string()),
+            server,
             psk: String::from_utf8_lossy(&psk.key).into_owned(),
             hub: hub.name.clone(),
             user: if is_default { user.name.clone() } else { format!("{}@{}", user.name, hub.name) },
@@ -68,7 +68,9 @@ impl Card {
             (Some(_), false) => &elsewhere,
             (None, _) => "(the configuration has only its hash)",
         };
-        let Self { server, user, hub, network, gateway, .. } = self;
+        let Self { user, hub, network, gateway, .. } = self;
+        let server =
+            self.server.map_or_else(|| "this host's address".to_owned(), |address| address.to_string());
         let note = if self.behind_nat {
             "\n                  A private address. From outside, clients use the public address of the router\n\
              \x20                 in front of it, which forwards UDP 500 and 4500 to this host (never 1701).\n\
@@ -160,7 +162,7 @@ hubs: { HUB1: { network: 10.60.0.0/24, users: { user1: { password: "a \"password
             !hidden.contains("kT7n") && !hidden.contains("a \"pass") && hidden.contains("(in /s.yaml)"),
             "{hidden}"
         );
-        let behind = Card { server: "192.168.1.2".to_owned(), behind_nat: true, ..card };
+        let behind = Card { server: Some(IpAddr::from([192, 168, 1, 2])), behind_nat: true, ..card };
         assert!(behind.text(Path::new("/s.yaml"), true).contains("forwards UDP 500 and 4500"));
     }
 

@@ -3,7 +3,7 @@
 //! The way of a file, in the order of the modules:
 //! 1. [`schema`]: what may stand in the file, as serde types; every key is documented there and in
 //!    `docs/configuration.md` (a test compares the two).
-//! 2. [`load`]: text to schema. Nothing unknown, nothing twice, nothing of the wrong kind; *all* findings are
+//! 2. [`mod@load`]: text to schema. Nothing unknown, nothing twice, nothing of the wrong kind; *all* findings are
 //!    collected, each with line, column and a hint.
 //! 3. `check`: the rules between keys (a range inside its network, a default hub that exists, keys that are strong).
 //! 4. [`Config`]: what the gateway reads. Whoever holds one need not check anything again.

@@ -18,7 +18,7 @@ pub struct Config {
     pub ipsec: Ipsec,
     /// The hub of a user who names none, as an index into `hubs`; `None` when such a user belongs nowhere.
     pub default_hub: Option<usize>,
-    /// The hubs in the order of their [folded](folded) names. At least one; names differ in more than case.
+    /// The hubs in the order of their [`folded`] names. At least one; names differ in more than case.
     pub hubs: Vec<Hub>,
     /// What is negotiated inside the tunnel.
     pub ppp: Ppp,
@@ -104,7 +104,7 @@ pub struct Hub {
     pub dhcp: Dhcp,
     /// How it reaches the world.
     pub uplink: Uplink,
-    /// The users in the order of their [folded](folded) names, which differ in more than case.
+    /// The users in the order of their [`folded`] names, which differ in more than case.
     pub users: Vec<User>,
 }
 

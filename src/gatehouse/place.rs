@@ -13,20 +13,41 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// The hub's own rules from its configuration.
-pub(super) fn hub_settings(hub: &config::Hub) -> hub::Settings {
+pub(super) fn hub_settings(hub: &config::Hub, host_dns: &[Ipv4Addr]) -> hub::Settings {
     let network = Network { address: hub.network.address(), prefix: hub.network.prefix() };
     let reserved: BTreeMap<_, _> = hub
         .users
         .iter()
         .filter_map(|user| Some((user.address?, lease::Reserved::User(crate::identity::folded(&user.name).into()))))
         .collect();
-    hub::Settings::new(lease::Settings {
+    let leases = lease::Settings {
         gateway: Some(hub.gateway),
         range: (hub.dhcp.range.first(), hub.dhcp.range.last()),
         lease: hub.dhcp.lease,
         reserved,
         ..lease::Settings::of_network(network)
-    })
+    };
+    let dhcp = hub::dhcp::Settings {
+        // Behind a named TAP there may be stations of their own; behind NAT there is the host alone.
+        serve: hub.uplink == config::Uplink::Tap,
+        dns: name_servers(hub, host_dns).to_vec(),
+        domain: hub.dhcp.domain.clone(),
+        ..hub::dhcp::Settings::default()
+    };
+    hub::Settings { dhcp, ..hub::Settings::new(leases) }
+}
+
+/// The name servers that a hub's clients are told.
+fn name_servers<'a>(hub: &'a config::Hub, host_dns: &'a [Ipv4Addr]) -> &'a [Ipv4Addr] {
+    match &hub.dhcp.dns {
+        config::Dns::Servers(servers) => servers,
+        config::Dns::OfHost => host_dns,
+    }
+}
+
+/// A hub by its number, without borrowing the rest of the gatehouse.
+fn at(hubs: &mut [hub::Hub], id: HubId) -> Option<&mut hub::Hub> {
+    hubs.binary_search_by_key(&id, hub::Hub::id).ok().and_then(|at| hubs.get_mut(at))
 }
 
 impl Gatehouse {
@@ -39,14 +60,14 @@ impl Gatehouse {
     }
 
     fn place(&mut self, clock: Clock, link: LinkKey, port: PortId, asked: Option<Ipv4Addr>) -> Result<Answer, Cause> {
-        let session = self.sessions.get_mut(&link).ok_or(Cause::Internal)?;
+        let session = self.sessions.get_mut(link).ok_or(Cause::Internal)?;
         if let Some(old) = session.port.take() {
             // PPP began anew on the same session: the old place goes back first, and its lease is found again.
-            if let Some(hub) = self.hubs.get_mut(session.hub) {
+            if let Some(hub) = at(&mut self.hubs, session.hub) {
                 hub.close(clock.now, old);
             }
         }
-        let hub = self.hubs.get_mut(session.hub).ok_or(Cause::Internal)?;
+        let hub = at(&mut self.hubs, session.hub).ok_or(Cause::Internal)?;
         let mut ingress = hub.open_client(clock.now, port, &session.who, &session.device, None).map_err(|error| {
             tracing::warn!(hub = hub.name(), user = session.who.user(), %error, "port refused");
             match error {
@@ -71,12 +92,8 @@ impl Gatehouse {
         ingress.set_address(Some(address));
         session.port = Some(port);
         session.address = Some(address);
-        let settings = self.config.hubs.get(session.hub).ok_or(Cause::Internal)?;
-        let servers = match &settings.dhcp.dns {
-            config::Dns::Servers(servers) => servers.as_slice(),
-            config::Dns::OfHost => &self.host_dns,
-        };
-        let mut dns = servers.iter().copied();
+        let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;
+        let mut dns = name_servers(settings, &self.host_dns).iter().copied();
         let grant = AddressGrant {
             address,
             gateway: settings.gateway,
@@ -90,14 +107,19 @@ impl Gatehouse {
 
     /// A link is over: its port closes, its lease is remembered.
     pub(super) fn leave(&mut self, clock: Clock, link: LinkKey) {
-        let Some(session) = self.sessions.remove(&link) else { return };
-        if let Some((port, hub)) = session.port.zip(self.hubs.get_mut(session.hub)) {
+        let Some(session) = self.sessions.remove(link) else { return };
+        if let Some((port, hub)) = session.port.zip(self.hub_mut(session.hub)) {
             hub.close(clock.now, port);
         }
     }
 
     /// A frame for the hub's own services.
     pub(super) fn serve(&mut self, clock: Clock, hub: HubId, from: PortId, frame: &PacketBuf, out: &mut Output) {
-        let _ = (clock, hub, from, frame, out);
+        let Some(owner) = self.hubs.get_mut(hub.0 as usize) else { return };
+        let mut events = hub::Output::default();
+        if let Err(reason) = owner.handle_frame(clock.now, from, frame, &mut events) {
+            tracing::debug!(hub = owner.name(), port = %from, %reason, "service frame not answered");
+        }
+        self.carry_out(hub, events, out);
     }
 }

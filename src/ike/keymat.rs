@@ -174,3 +174,98 @@ pub(super) struct Agreed<'a> {
 pub(super) fn phase1_iv(hash: HashAlg, cipher: IkeCipher, public: &Public<'_>) -> Iv {
     Iv::cut(&prf::hash(hash, &[public.initiator_ke, public.responder_ke]), cipher)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::suite::{DhGroup, EspAuth, EspCipher};
+    use crate::wire::isakmp::{Cookie, ExchangeType, PayloadType};
+    use hex_literal::hex;
+
+    /// Bytes that count in steps.
+    fn steps<const N: usize>(step: usize, from: usize) -> [u8; N] {
+        std::array::from_fn(|i| u8::try_from((i * step + from) & 255).unwrap())
+    }
+
+    /// Computed from the RFC's formulas with Python's `hmac`, which shares no code with us.
+    #[test]
+    fn a_second_implementation_agrees() {
+        let suite = IkeSuite::new(IkeCipher::Aes256, HashAlg::Sha1, DhGroup::Modp1024);
+        let (ke_i, ke_r): ([u8; 128], [u8; 128]) = (steps(5, 1), steps(3, 2));
+        let (ni, nr): ([u8; 16], [u8; 32]) = (steps(1, 0), steps(1, 100));
+        let shared = Secret::from(&steps::<128>(7, 3)[..]);
+        let public = Public {
+            cookies: Cookies { initiator: Cookie([0x11; 8]), responder: Cookie([0x22; 8]) },
+            initiator_ke: &ke_i,
+            responder_ke: &ke_r,
+            initiator_nonce: &ni,
+            responder_nonce: &nr,
+            offer: b"SA body",
+        };
+        let keys = Keys::derive(suite, b"correct horse", &public, &shared);
+        assert_eq!(
+            **keys.cipher_key(),
+            hex!("a09c69cc396efbe2b45157b56d4a7a5f6c1f171d56c86bbe0346cd94f41ba558")
+        );
+        let iv = phase1_iv(suite.hash, suite.cipher, &public);
+        assert_eq!(iv.as_slice(), hex!("aedb359e26edfdaa92f3d2d9ce640661"));
+        let (id_i, id_r) = (hex!("011101f40a4d0032"), hex!("01000000cb007101"));
+        assert_eq!(*keys.hash_i(&public, &id_i), hex!("4365e330c86d15767743fe31f29158db66cbe45a"));
+        assert_eq!(*keys.hash_r(&public, &id_r), hex!("5c1d80d8ed70f0ed880bde3c22a66af678e57da8"));
+
+        let id = MessageId(0xdead_beef);
+        assert_eq!(*keys.hash1(id, b"payloads"), hex!("1d71b104f04996cb2023c6229818578f13b12f09"));
+        assert_eq!(*keys.hash2(id, &ni, b"payloads"), hex!("2216d711153d84a9e7ab58fe472e8ecc75326882"));
+        assert_eq!(*keys.hash3(id, &ni, &nr), hex!("12433c085b50ae5f9ad830dbd4d7974da5ab87a0"));
+        let last = Iv::last_block(&steps::<16>(1, 0), suite.cipher);
+        assert_eq!(keys.phase2_iv(last, id).as_slice(), hex!("e854a44ee30cc46f4940027252ba5a98"));
+
+        let esp = EspSuite::new(EspCipher::Aes256Cbc, EspAuth::HmacSha1_96).unwrap();
+        let mut agreed = Agreed { shared: None, initiator_nonce: &ni, responder_nonce: &nr };
+        assert_eq!(
+            *keys.keymat(esp, 0xc0ff_ee01, &agreed),
+            hex!(
+                "b2f304e18f24266f3e6dcc5460f7e2a77e97ce4a5664d929777ec6b43aef5fe105a8b7d8c814d6ad"
+                "b1e0910b73f7d223bd66a885"
+            )
+        );
+        agreed.shared = Some(&shared);
+        assert_eq!(
+            *keys.keymat(esp, 0xc0ff_ee01, &agreed),
+            hex!(
+                "73e26f8fb1aa5b244391657096666400a49af451c4de1e6e1495ea3548ed8156ef58bfd0ac1d4fb4"
+                "6b8d5b7c970189716c101b70"
+            )
+        );
+    }
+
+    #[test]
+    fn sealing_pads_and_hands_the_iv_on() {
+        let suite = IkeSuite::new(IkeCipher::TripleDes, HashAlg::Md5, DhGroup::Modp1024);
+        let public = Public {
+            cookies: Cookies::default(),
+            initiator_ke: b"i",
+            responder_ke: b"r",
+            initiator_nonce: b"ni",
+            responder_nonce: b"nr",
+            offer: b"",
+        };
+        let keys = Keys::derive(suite, b"k", &public, &Secret::from("shared"));
+        let iv = phase1_iv(suite.hash, suite.cipher, &public);
+        let mut chain = ChainWriter::new();
+        chain.put_bytes(PayloadType::HASH, &[1; 16]);
+        let header =
+            super::super::quick_mode::header(Cookies::default(), ExchangeType::INFORMATIONAL, MessageId(1));
+        let (message, next) = keys.seal(iv, &header, &chain);
+        assert_eq!(message.len(), Header::LEN + 24);
+        let (header, body) = Header::parse(&message).unwrap();
+        assert!(header.is_encrypted());
+        assert_eq!(next.as_slice(), &body[16..]);
+        let (plain, same) = keys.open(iv, body).unwrap();
+        assert_eq!(same, next);
+        assert_eq!(plain, [chain.bytes(), &[0; 4]].concat());
+        assert_eq!(keys.open(iv, &body[1..]), Err(Drop::IkeAuthFailed));
+        assert_eq!(keys.open(iv, &[]), Err(Drop::IkeAuthFailed));
+        assert_eq!(format!("{keys:?}"), "Keys(3DES-CBC/MD5/MODP-1024)");
+    }
+}

@@ -190,6 +190,10 @@ fn phase2_offers(sa: &Sa) -> impl Iterator<Item = Phase2Offer<'_>> {
     pairs.filter_map(|(proposal, transform)| {
         let remote_spi =
             u32::from_be_bytes(*proposal.spi.first_chunk::<4>().filter(|_| proposal.spi.len() == 4)?);
+        // Zero marks IKE on port 4500, and the rest up to 255 is reserved (RFC 4303 section 2.1).
+        if remote_spi < 256 {
+            return None;
+        }
         let number = |kind: Phase2Attribute| small(transform, kind.0);
         let known = transform.attributes.iter().all(|a| {
             matches!(

@@ -1,6 +1,7 @@
 //! The control plane of a peer: events of one layer become calls of the next.
 
 use super::seat::{Member, Seat, State};
+use super::mtu::link_mtu;
 use super::tell::{l2tp_end_of_ppp, note_ike, story_of_l2tp, story_of_ppp};
 use super::{Answer, Ask, Authenticate, Context, Frame, Meter, Peer, SpiChange};
 use crate::crypto::dh::{DhError, DhResult};
@@ -116,7 +117,10 @@ impl Peer {
                     self.delete_esp(cx, evicted.inbound_spi);
                 }
             }
-            Err(error) => tracing::warn!(peer = %self.ike_path, %error, "ESP SA not installed"),
+            Err(error) => {
+                tracing::warn!(peer = %self.ike_path, %error, "ESP SA not installed");
+                self.delete_esp(cx, inbound_spi);
+            }
         }
         let now = cx.now;
         self.note(|attempt| {
@@ -154,48 +158,58 @@ impl Peer {
         }
         for event in out.events {
             match event {
-                l2tp::Event::TunnelAsked { info, .. } => {
-                    self.note(|attempt| attempt.detail_mut().host_name.clone_from(&info.host_name));
-                }
+                l2tp::Event::TunnelAsked { tunnel, info } => self.tunnel_forms(tunnel, &info),
                 l2tp::Event::TunnelUp { tunnel, info } => {
                     // A device has one tunnel. If it came back without saying that the old one is dead, this does.
                     let mut out = l2tp::Output::default();
                     self.lns.forget_others(cx.now, tunnel, &mut out);
                     self.pump_l2tp(cx, out);
-                    if self.attempt.is_none() {
-                        self.attempt = Some(self.next_attempt(cx));
-                    }
-                    let now = cx.now;
-                    self.note(|attempt| {
-                        attempt.reach(now, Stage::L2tp);
-                        attempt.detail_mut().host_name.clone_from(&info.host_name);
-                    });
+                    self.tunnel_forms(tunnel, &info);
                 }
                 l2tp::Event::TunnelFailed { info, cause } => {
-                    self.note(|attempt| attempt.detail_mut().host_name.clone_from(&info.host_name));
-                    self.tunnel_gone(cx, story_of_l2tp(cause), cause.to_string());
+                    if let Some(mut attempt) = self.attempt.take() {
+                        attempt.detail_mut().host_name.clone_from(&info.host_name);
+                        self.end_attempt(cx, attempt, story_of_l2tp(cause), cause.to_string());
+                    }
                 }
                 l2tp::Event::SessionUp { key, .. } => self.seat_down(cx, key),
                 l2tp::Event::SessionFailed { cause, .. } => {
-                    let story = story_of_l2tp(cause);
-                    self.note(|attempt| attempt.suspect(story));
+                    if let Some(attempt) = &mut self.attempt {
+                        attempt.suspect(story_of_l2tp(cause));
+                    }
                 }
                 l2tp::Event::SessionDown { key, cause } => {
                     self.leave(cx, key, story_of_l2tp(cause), cause.to_string());
                 }
-                l2tp::Event::TunnelDown { cause, .. } => {
-                    self.tunnel_gone(cx, story_of_l2tp(cause), cause.to_string());
+                l2tp::Event::TunnelDown { tunnel, cause } => {
+                    if let Some(attempt) = self.attempt.take_if(|_| self.forming == Some(tunnel)) {
+                        self.end_attempt(cx, attempt, story_of_l2tp(cause), cause.to_string());
+                    }
                 }
             }
+        }
+    }
+
+    /// The attempt that runs has come to a tunnel.
+    fn tunnel_forms(&mut self, tunnel: l2tp::TunnelId, info: &l2tp::PeerInfo) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.detail_mut().host_name.clone_from(&info.host_name);
+            self.forming = Some(tunnel);
         }
     }
 
     /// An L2TP session is up: PPP begins on it.
     fn seat_down(&mut self, cx: &mut Context<'_>, session: SessionKey) {
         let now = cx.now;
-        self.note(|attempt| attempt.reach(now, Stage::Lcp));
-        let link = Link::new(Role::Server, cx.settings.ppp.clone(), cx.entropy.fork());
-        self.seats.push(Seat { session, link, meter: Arc::new(Meter::default()), state: State::Stranger });
+        let mut attempt = self.attempt.take().unwrap_or_else(|| self.next_attempt(cx));
+        attempt.reach(now, Stage::Lcp);
+        let mtu = link_mtu(&self.data_path, self.sad.sending_suite());
+        let mut settings = cx.settings.ppp.clone();
+        if settings.mru > mtu {
+            Arc::make_mut(&mut settings).mru = mtu;
+        }
+        let link = Link::new(Role::Server, settings, cx.entropy.fork());
+        self.seats.push(Seat { session, link, meter: Arc::new(Meter::default()), state: State::Stranger, attempt });
         let mut out = ppp::Output::default();
         if let Some(seat) = self.seat(session) {
             seat.link.start(now, &mut out);
@@ -221,12 +235,12 @@ impl Peer {
             match event {
                 ppp::Event::Opened { .. } => {
                     let now = cx.now;
-                    self.note(|attempt| attempt.reach(now, Stage::Authentication));
+                    self.note_at(session, |attempt| attempt.reach(now, Stage::Authentication));
                 }
                 ppp::Event::AuthRequired(request) => self.authenticate(cx, session, request),
                 ppp::Event::AddressWanted { asked } => {
                     let now = cx.now;
-                    self.note(|attempt| attempt.reach(now, Stage::Address));
+                    self.note_at(session, |attempt| attempt.reach(now, Stage::Address));
                     cx.out.port_wishes.push((self.link_key(session), asked));
                 }
                 ppp::Event::Up(params) => self.link_up(cx, session, &params),
@@ -247,12 +261,11 @@ impl Peer {
 
     fn authenticate(&mut self, cx: &mut Context<'_>, session: SessionKey, request: ppp::AuthRequest) {
         let name = String::from_utf8_lossy(&request.name).into_owned();
-        let auth = request.proof.protocol().to_owned();
-        self.note(|attempt| {
+        let auth = request.method.to_string();
+        self.note_at(session, |attempt| {
             attempt.detail_mut().name = name;
             attempt.detail_mut().auth = auth;
         });
-        let host = self.attempt.as_ref().map(|attempt| attempt.detail().host_name.clone()).unwrap_or_default();
         let link = self.link_key(session);
         let psk = cx.settings.ike.psks.iter().find(|psk| Some(psk.id) == self.psk);
         let psk_hub = psk.and_then(|psk| psk.hub.clone());
@@ -262,9 +275,11 @@ impl Peer {
             name: request.name,
             proof: request.proof,
             path: self.data_path,
-            device: format!("{}/{host}", self.client),
+            device: format!("{}/{}", self.client, seat.attempt.detail().host_name),
             identity: self.identity.to_string(),
             psk_hub,
+            psk: self.psk,
+            attempt: self.attempt.as_ref().map(|attempt| attempt.id).unwrap_or_default(),
             raw: self.data_path.encap == Encap::L2tp,
             meter: seat.meter.clone(),
         })));
@@ -283,8 +298,9 @@ impl Peer {
     /// Takes an answer of the gatehouse.
     pub fn handle_answer(&mut self, cx: &mut Context<'_>, answer: Answer) {
         match answer {
-            Answer::Verdict { link, verdict, reading, cause } => {
-                self.note(|attempt| {
+            Answer::Verdict { link, verdict, reading, cause, dead_after } => {
+                self.dead_after = dead_after.unwrap_or(self.dead_after);
+                self.note_at(link.session, |attempt| {
                     let detail = attempt.detail_mut();
                     (detail.user, detail.hub, detail.rule) = (reading.user, reading.hub, reading.rule);
                     if let Some(cause) = cause {
@@ -308,7 +324,7 @@ impl Peer {
                 seat.state = State::Joined(Box::new(Member::new(port, *place)));
                 let mut out = ppp::Output::default();
                 seat.link.handle_address(cx.now, grant, &mut out);
-                self.note(|attempt| attempt.detail_mut().address = grant.address.to_string());
+                self.note_at(link.session, |attempt| attempt.detail_mut().address = grant.address.to_string());
                 self.pump_ppp(cx, link.session, out);
             }
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
@@ -334,18 +350,20 @@ impl Peer {
     fn link_up(&mut self, cx: &mut Context<'_>, session: SessionKey, params: &ppp::LinkParams) {
         let now = cx.now;
         let link = self.link_key(session);
+        let mtu = params.mru.min(link_mtu(&self.data_path, self.sad.sending_suite()));
         let Some(seat) = self.seat(session) else { return };
         let State::Joined(member) = &mut seat.state else { return };
         member.up = true;
-        member.vnic.set_mtu(params.mru);
+        member.vnic.set_mtu(mtu);
         let port = member.port;
         let frames = &mut cx.out.frames;
         member.vnic.announce(&mut |buf: PacketBuf| frames.push(Frame { from: port, buf }));
-        self.note(|attempt| attempt.reach(now, Stage::LinkUp));
-        if let Some(attempt) = &self.attempt {
+        seat.attempt.reach(now, Stage::LinkUp);
+        {
+            let attempt = &seat.attempt;
             let detail = attempt.detail();
             tracing::info!(
-                peer = %self.data_path, client = %detail.client, user = %detail.user, hub = %detail.hub,
+                peer = %attempt.path, client = %detail.client, user = %detail.user, hub = %detail.hub,
                 address = %params.address, seconds = now.saturating_duration_since(attempt.started).as_secs_f64(),
                 step = "link_up", "link up"
             );

@@ -89,16 +89,14 @@ impl Peer {
             Class::Ipv4 => {
                 let State::Joined(member) = &mut seat.state else { return Err(Drop::PppNotOpen) };
                 seat.meter.inbound(buf.len());
-                let first = !std::mem::replace(&mut member.talked, true);
+                if !std::mem::replace(&mut member.talked, true) {
+                    seat.attempt.reach(cx.now, Stage::Traffic);
+                }
                 let port = member.port;
                 let frames = &mut cx.out.frames;
-                let result = member.vnic.send_ip(cx.now, &member.view, buf, &mut |buf| {
+                member.vnic.send_ip(cx.now, &member.view, buf, &mut |buf| {
                     frames.push(Frame { from: port, buf });
-                });
-                if first {
-                    self.note(|attempt| attempt.reach(cx.now, Stage::Traffic));
-                }
-                result
+                })
             }
         }
     }

@@ -82,8 +82,10 @@ impl Peer {
             identity: "".into(),
             client: "".into(),
             attempt: Some(attempt),
+            forming: None,
             heard: now,
             silent_at: now + LINKLESS,
+            dead_after: settings.dead_after,
             finished: false,
             filed: None,
         }
@@ -118,12 +120,22 @@ impl Peer {
     }
 
     /// A new attempt over IPsec that is already up.
-    pub(super) fn next_attempt(&self, cx: &Context<'_>) -> Attempt {
-        let mut attempt = Attempt::new(cx.now, cx.unix, self.data_path);
+    pub(super) fn next_attempt(&self, cx: &mut Context<'_>) -> Attempt {
+        let id = cx.out.next_attempt(self.worker);
+        let mut attempt = Attempt::new(id, cx.now, cx.unix, self.data_path);
         attempt.reach(cx.now, Stage::IpsecUp);
         attempt.detail_mut().client = self.client.to_string();
         attempt.detail_mut().identity = self.identity.to_string();
         attempt
+    }
+
+    /// A copy of the running attempt for the gatehouse, if there is something new in it.
+    pub fn news(&mut self) -> Option<Box<Attempt>> {
+        let attempt = self.attempt.as_mut()?;
+        if !self.sad.is_empty() || self.ike.is_none() {
+            attempt.path = self.data_path;
+        }
+        attempt.news()
     }
 
     // ---- time ----
@@ -213,9 +225,10 @@ impl Peer {
     /// The device has been silent for a while, or may have been: decides what that means.
     fn check_silence(&mut self, cx: &mut Context<'_>) {
         let silent = cx.now.saturating_duration_since(self.heard);
-        let patience = if self.seats.is_empty() { LINKLESS } else { cx.settings.dead_after };
+        let patience = if self.seats.is_empty() { LINKLESS } else { self.dead_after };
         if silent >= patience {
-            let cause = self.attempt.as_ref().map_or(Cause::LinkLost, Attempt::cause_of_silence);
+            let newest = self.seats.last().map(|seat| &seat.attempt);
+            let cause = self.attempt.as_ref().or(newest).map_or(Cause::LinkLost, Attempt::cause_of_silence);
             self.close(cx, cause);
             return;
         }
@@ -239,7 +252,7 @@ impl Peer {
         let steps = if self.seats.is_empty() {
             [LINKLESS, LINKLESS]
         } else {
-            [cx.settings.probe_after, cx.settings.dead_after]
+            [cx.settings.probe_after, self.dead_after]
         };
         let next = steps.into_iter().find(|step| *step > silent).unwrap_or(steps[1]);
         (self.heard + next).max(cx.now + Duration::from_millis(100))
@@ -257,8 +270,8 @@ impl Peer {
 
     /// Closes one link: PPP says goodbye, then L2TP; the peer stays for what may come next.
     pub(super) fn close_link(&mut self, cx: &mut Context<'_>, session: SessionKey, cause: Cause) {
-        self.note(|attempt| attempt.suspect(cause));
         let Some(seat) = self.seat(session) else { return };
+        seat.attempt.suspect(cause);
         let mut out = ppp::Output::default();
         seat.link.close(cx.now, ppp::Cause::Administrative(cause.summary()), &mut out);
         // The goodbye goes out; what the machine says of its own end is what we know already.
@@ -290,22 +303,14 @@ impl Peer {
             // The gatehouse's answer brings the port back.
             State::Waiting | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
         }
+        self.end_attempt(cx, seat.attempt, cause, note);
         if self.seats.is_empty() {
             // One that was lost by its silence is not waited for once more.
             self.silent_at = (self.heard + LINKLESS).max(cx.now);
-            self.end_attempt(cx, cause, note);
         }
     }
 
-    /// An L2TP tunnel has gone, with or without a session in it.
-    pub(super) fn tunnel_gone(&mut self, cx: &mut Context<'_>, cause: Cause, note: String) {
-        if self.seats.is_empty() {
-            self.end_attempt(cx, cause, note);
-        }
-    }
-
-    fn end_attempt(&mut self, cx: &mut Context<'_>, cause: Cause, note: String) {
-        let Some(mut attempt) = self.attempt.take() else { return };
+    pub(super) fn end_attempt(&mut self, cx: &mut Context<'_>, mut attempt: Attempt, cause: Cause, note: String) {
         // What was suspected before the end came is its reason; the end is only how it showed.
         let cause = attempt.suspected().unwrap_or(cause);
         attempt.path = self.data_path;
@@ -321,7 +326,6 @@ impl Peer {
             return;
         }
         self.finished = true;
-        self.note(|attempt| attempt.suspect(cause));
         self.close_links(cx, cause);
         let mut out = l2tp::Output::default();
         self.lns.close_all(cx.now, l2tp_cause(cause), &mut out);
@@ -334,6 +338,9 @@ impl Peer {
                 cx.out.transmit_ike(transmit);
             }
         }
-        self.end_attempt(cx, cause, String::new());
+        if let Some(mut attempt) = self.attempt.take() {
+            attempt.suspect(cause);
+            self.end_attempt(cx, attempt, cause, String::new());
+        }
     }
 }

@@ -11,6 +11,7 @@ mod inbound;
 mod inner_udp;
 mod life;
 mod meter;
+mod mtu;
 mod outbound;
 mod outbox;
 mod seat;
@@ -23,15 +24,16 @@ pub use outbox::{DhTag, Frame, Outbox, Sealing, SpiChange};
 pub use settings::Settings;
 pub use tell::{cause_of_refusal, note_ike};
 
+pub use crate::ike::PskId;
 
 use crate::entropy::Entropy;
 use crate::esp::Sad;
-use crate::ike::{self, Ike, PskId};
-use crate::l2tp::{Lns, SessionKey};
+use crate::ike::{self, Ike};
+use crate::l2tp::{Lns, SessionKey, TunnelId};
 use crate::packet::{Path, WorkerId};
 use crate::story::Attempt;
 use seat::Seat;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Names one peer of one worker. The generation keeps an answer for a peer that has gone from reaching its successor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -106,10 +108,14 @@ pub struct Peer {
     identity: Box<str>,
     /// The kind of client.
     client: Box<str>,
-    /// The attempt that runs; none between an attempt that failed and the client's next try over the same IPsec.
+    /// The attempt that has no link yet; a link takes it over. None while nobody tries anything new.
     attempt: Option<Attempt>,
+    /// The tunnel that the attempt is about, once there is one.
+    forming: Option<TunnelId>,
     /// When an authenticated packet came last.
     heard: Instant,
+    /// How long the device may be silent: its user's patience, once there is a user.
+    dead_after: Duration,
     /// When to look whether the device is silent.
     silent_at: Instant,
     /// Nothing is left to do: the worker removes the peer.
@@ -151,10 +157,18 @@ impl Peer {
         self.seats.iter_mut().find(|seat| seat.session == session)
     }
 
-    /// Runs `note` on the running attempt, if there is one.
+    /// Runs `note` on the newest attempt: the one that forms, or that of the newest link.
     fn note(&mut self, note: impl FnOnce(&mut Attempt)) {
-        if let Some(attempt) = &mut self.attempt {
+        let newest = self.seats.last_mut().map(|seat| &mut seat.attempt);
+        if let Some(attempt) = self.attempt.as_mut().or(newest) {
             note(attempt);
+        }
+    }
+
+    /// Runs `note` on a link's attempt.
+    fn note_at(&mut self, session: SessionKey, note: impl FnOnce(&mut Attempt)) {
+        if let Some(seat) = self.seat(session) {
+            note(&mut seat.attempt);
         }
     }
 }

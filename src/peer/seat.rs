@@ -4,6 +4,7 @@ use super::{Meter, Place};
 use crate::hub::{PortId, View};
 use crate::l2tp::SessionKey;
 use crate::ppp::Link;
+use crate::story::Attempt;
 use crate::vnic::{self, Vnic};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +15,8 @@ pub(super) struct Seat {
     pub(super) link: Link,
     pub(super) meter: Arc<Meter>,
     pub(super) state: State,
+    /// The story of this link so far.
+    pub(super) attempt: Attempt,
 }
 
 impl Seat {

@@ -85,11 +85,8 @@ impl fmt::Display for PortError {
     }
 }
 
-impl std::error::Error for PortError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+/// The system's own words are part of the message: there is no `source` that would repeat them.
+impl std::error::Error for PortError {}
 
 /// The usual suspects: what the process is, and how it is stopped.
 fn known(name: &str) -> Option<(&'static str, &'static str)> {

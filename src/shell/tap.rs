@@ -165,7 +165,8 @@ impl TapError {
             libc::ENOENT | libc::ENODEV => Some(
                 "/dev/net/tun is missing: sudo modprobe tun; in a container, --device /dev/net/tun. Without it: uplink: none",
             ),
-            libc::EPERM | libc::EACCES => Some("it needs the right CAP_NET_ADMIN"),
+            libc::EACCES => Some("this user may not open /dev/net/tun: sudo chmod a+rw /dev/net/tun"),
+            libc::EPERM => Some("it needs the right CAP_NET_ADMIN"),
             libc::EBUSY | libc::EEXIST => Some(
                 "an interface has that name already: is another gateway with a hub of this name running?",
             ),
@@ -184,11 +185,8 @@ impl fmt::Display for TapError {
     }
 }
 
-impl std::error::Error for TapError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+/// The system's own words are part of the message: there is no `source` that would repeat them.
+impl std::error::Error for TapError {}
 
 #[cfg(test)]
 mod tests {

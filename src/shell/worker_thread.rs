@@ -1,6 +1,7 @@
 //! One thread around one worker: one clock reading a turn, everything that is there in batches, one sleep.
 
 use super::dh_pool::DhPool;
+use super::dispatch::Dispatch;
 use super::inbox::{Inbox, Input};
 use super::tap::{HEADER, Tap};
 use super::udp::{ReceiveSpace, UdpSocket};
@@ -68,6 +69,7 @@ pub(super) struct WorkerThread {
     pub(super) inboxes: Arc<[Inbox]>,
     pub(super) gate: Sender<Vec<Ask>>,
     pub(super) dh: DhPool,
+    pub(super) dispatch: Arc<Dispatch>,
 }
 
 /// Work in progress between turns.
@@ -160,8 +162,29 @@ impl WorkerThread {
                 };
             }
         }
+        if self.inboxes.len() > 1 {
+            self.pass_datagrams(&mut turn.datagrams);
+        }
         if !turn.datagrams.is_empty() {
             self.worker.handle_datagrams(clock, &mut turn.datagrams, &mut turn.effects);
+        }
+    }
+
+    /// Hands datagrams that are for other workers to them, one batch each.
+    fn pass_datagrams(&self, datagrams: &mut Vec<Datagram>) {
+        let mut away: Vec<(WorkerId, Vec<Datagram>)> = Vec::new();
+        let is_ours = |datagram: &Datagram| self.dispatch.worker_of(datagram).is_none_or(|worker| worker == self.id);
+        for datagram in datagrams.extract_if(.., |datagram| !is_ours(datagram)) {
+            let Some(worker) = self.dispatch.worker_of(&datagram) else { continue };
+            match away.iter_mut().find(|(id, _)| *id == worker) {
+                Some((_, batch)) => batch.push(datagram),
+                None => away.push((worker, vec![datagram])),
+            }
+        }
+        for (worker, batch) in away {
+            if let Some(inbox) = self.inboxes.get(usize::from(worker.0)) {
+                inbox.put(Input::Datagrams(batch));
+            }
         }
     }
 
@@ -196,6 +219,7 @@ impl WorkerThread {
             };
             let effects = &mut turn.effects;
             match input {
+                Input::Datagrams(mut datagrams) => self.worker.handle_datagrams(clock, &mut datagrams, effects),
                 Input::Frames(mut frames) => self.worker.handle_frames(clock, &mut frames, effects),
                 Input::Answers(answers) => {
                     for answer in answers {
@@ -203,6 +227,10 @@ impl WorkerThread {
                     }
                 }
                 Input::Dh(tag, result) => self.worker.handle_dh(clock, tag, result, effects),
+                Input::Count(answer) => {
+                    // Whoever asked may have lost patience.
+                    let _ = answer.send(self.worker.snapshot());
+                }
                 Input::Settings(settings) => self.worker.set_settings(settings),
                 Input::Shutdown => {
                     self.worker.shutdown(clock, effects);

@@ -259,3 +259,23 @@ fn an_ikev2_client_is_told_and_recorded() {
     let answers = world.heard().into_iter().filter(|(direction, _)| *direction == Direction::FromGateway).count();
     assert_eq!(answers, 1);
 }
+
+/// What runs is followed stage by stage, and leads from the session to its story.
+#[test]
+fn a_running_attempt_is_followed_to_its_traffic() {
+    use sekisho::story::Stage;
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    world.connect(client);
+    let stage = |world: &World| {
+        let session = world.gateway().session("jiro").unwrap();
+        world.gateway().gatehouse.stories().attempt(session.attempt).map(|attempt| attempt.stage())
+    };
+    assert_eq!(stage(&world), Some(Stage::LinkUp));
+    world.ping(client, crate::world::OFFICE_GATEWAY);
+    assert_eq!(stage(&world), Some(Stage::Traffic));
+    let attempt = world.gateway().session("jiro").unwrap().attempt;
+    world.stop(client);
+    assert_eq!(world.gateway().last_story().attempt, attempt);
+    assert_eq!(world.gateway().gatehouse.stories().running_count(), 0);
+}

@@ -14,7 +14,7 @@ fn at_home(world: &mut World, profile: Profile, user: &str) -> ClientId {
 
 fn link_of(world: &World, user: &str) -> (sekisho::hub::Mac, std::net::Ipv4Addr) {
     let session = world.gateway().session(user).unwrap();
-    let hub = &world.gateway().gatehouse.hubs()[session.hub];
+    let hub = &world.gateway().gatehouse.hubs()[session.hub.0 as usize];
     (hub.port(session.port.unwrap()).unwrap().mac, session.address.unwrap())
 }
 

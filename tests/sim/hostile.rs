@@ -452,6 +452,7 @@ fn churn_leaves_nothing_behind() {
     world.run_for(Duration::from_secs(500));
     assert_eq!(census(&world), before);
     assert_eq!(world.gateway().sessions(), 0);
+    assert_eq!(world.gateway().gatehouse.stories().running_count(), 0);
     for hub in world.gateway().gatehouse.hubs() {
         assert_eq!(hub.port_count(), 1, "the uplink's");
     }

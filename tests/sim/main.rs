@@ -12,6 +12,7 @@ mod net;
 mod world;
 
 mod causes;
+mod admission;
 mod connect;
 mod ends;
 mod hostile;

@@ -62,6 +62,7 @@ pub(super) struct Negotiation {
 }
 
 #[derive(Debug)]
+#[expect(clippy::enum_variant_names, reason = "states are named by what they wait for")]
 enum Step {
     /// Main Mode, message 1 is out.
     ExpectSa,

@@ -15,40 +15,45 @@ use IkeCipher::{Aes128, Aes256, TripleDes};
 /// In which order a client writes the attributes of Phase 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AttributeOrder {
-    /// Lifetime first: racoon, libreswan.
-    LifeFirst,
-    /// Lifetime last: charon, Windows (which writes the duration in the long form).
-    LifeLast,
-    /// Lifetime last and in the long form.
-    LifeLastLong,
+    /// Lifetime, cipher, key length, method, hash, group.
+    Racoon,
+    /// Lifetime, cipher, hash, method, group, key length.
+    Pluto,
+    /// Cipher, key length, hash, group, method, lifetime.
+    Charon,
+    /// The same, with a duration in the long form.
+    Windows,
 }
 
 /// A transform of Phase 1.
 #[must_use]
 pub fn phase1_transform(number: u8, suite: IkeSuite, seconds: u16, order: AttributeOrder) -> Transform {
     let short = |kind: Phase1Attribute, value| Attribute::short(kind.0, value);
-    let mut attributes = vec![short(Phase1Attribute::ENCRYPTION, suite.cipher.attribute())];
-    attributes.extend(suite.cipher.key_length_attribute().map(|n| short(Phase1Attribute::KEY_LENGTH, n)));
-    attributes.push(short(Phase1Attribute::HASH, suite.hash.attribute()));
-    attributes.push(short(Phase1Attribute::GROUP, suite.group.attribute()));
-    attributes.push(short(Phase1Attribute::AUTHENTICATION, AuthMethod::PRE_SHARED_KEY.0));
-    let life = [
-        short(Phase1Attribute::LIFE_TYPE, LifeType::SECONDS.0),
-        match order {
-            AttributeOrder::LifeLastLong => {
-                Attribute::long(Phase1Attribute::LIFE_DURATION.0, u32::from(seconds))
-            }
-            AttributeOrder::LifeFirst | AttributeOrder::LifeLast => {
-                short(Phase1Attribute::LIFE_DURATION, seconds)
-            }
-        },
-    ];
-    match order {
-        AttributeOrder::LifeFirst => {
-            attributes.splice(0..0, life);
+    let cipher = [short(Phase1Attribute::ENCRYPTION, suite.cipher.attribute())];
+    let key_length: Vec<_> = suite
+        .cipher
+        .key_length_attribute()
+        .map(|n| short(Phase1Attribute::KEY_LENGTH, n))
+        .into_iter()
+        .collect();
+    let hash = [short(Phase1Attribute::HASH, suite.hash.attribute())];
+    let group = [short(Phase1Attribute::GROUP, suite.group.attribute())];
+    let method = [short(Phase1Attribute::AUTHENTICATION, AuthMethod::PRE_SHARED_KEY.0)];
+    let duration = match order {
+        AttributeOrder::Windows => Attribute::long(Phase1Attribute::LIFE_DURATION.0, u32::from(seconds)),
+        AttributeOrder::Racoon | AttributeOrder::Pluto | AttributeOrder::Charon => {
+            short(Phase1Attribute::LIFE_DURATION, seconds)
         }
-        AttributeOrder::LifeLast | AttributeOrder::LifeLastLong => attributes.extend(life),
-    }
+    };
+    let life = [short(Phase1Attribute::LIFE_TYPE, LifeType::SECONDS.0), duration];
+    let parts: [&[Attribute]; 6] = match order {
+        AttributeOrder::Racoon => [&life, &cipher, &key_length, &method, &hash, &group],
+        AttributeOrder::Pluto => [&life, &cipher, &hash, &method, &group, &key_length],
+        AttributeOrder::Charon | AttributeOrder::Windows => {
+            [&cipher, &key_length, &hash, &group, &method, &life]
+        }
+    };
+    let attributes = parts.concat();
     Transform { number, id: Transform::KEY_IKE, attributes }
 }
 
@@ -203,7 +208,7 @@ pub fn android(psk: Secret, generation: Android) -> Config {
         ),
     };
     Config {
-        phase1: phase1(suites, 28800, AttributeOrder::LifeFirst),
+        phase1: phase1(suites, 28800, AttributeOrder::Racoon),
         vendor_ids: racoon_vids(&[RFC_3947, NAT_T_02, NAT_T_02N, NAT_T_00]),
         id_port: (17, 500),
         initial_contact: InitialContact::Separate,
@@ -234,7 +239,7 @@ pub fn apple(psk: Secret, port: u16) -> Config {
         (TripleDes, Md5, Modp1024),
     ];
     Config {
-        phase1: phase1(&suites, 3600, AttributeOrder::LifeFirst),
+        phase1: phase1(&suites, 3600, AttributeOrder::Racoon),
         vendor_ids: racoon_vids(&[
             RFC_3947, NAT_T, NAT_T_08, NAT_T_07, NAT_T_06, NAT_T_05, NAT_T_04, NAT_T_03, NAT_T_02, NAT_T_02N,
         ]),
@@ -262,7 +267,7 @@ pub fn windows(psk: Secret) -> Config {
     let mut vendor_ids = vec![versioned(MS_NT5, 9)];
     vendor_ids.extend(vids(&[RFC_3947, NAT_T_02N, FRAGMENTATION, MS_DISCOVERY, MS_INITIAL_CONTACT, MS_CGA]));
     Config {
-        phase1: phase1(&suites, 28800, AttributeOrder::LifeLastLong),
+        phase1: phase1(&suites, 28800, AttributeOrder::Windows),
         vendor_ids,
         nonce_len: 48,
         esp: esp(&[(Aes256Cbc, HmacSha1_96), (Aes128Cbc, HmacSha1_96), (TripleDesCbc, HmacSha1_96)]),
@@ -285,7 +290,7 @@ pub fn strongswan(psk: Secret) -> Config {
         (Aes256, Sha256, Modp2048),
     ];
     Config {
-        phase1: phase1(&suites, 10800, AttributeOrder::LifeLast),
+        phase1: phase1(&suites, 10800, AttributeOrder::Charon),
         vendor_ids: charon_vids(),
         nonce_len: 32,
         initial_contact: InitialContact::InMessage5,
@@ -315,7 +320,7 @@ pub fn network_manager(psk: Secret) -> Config {
         (TripleDes, Sha1, Modp1024),
     ];
     Config {
-        phase1: phase1(&suites, 10800, AttributeOrder::LifeLast),
+        phase1: phase1(&suites, 10800, AttributeOrder::Charon),
         esp: esp(&[(Aes256Cbc, HmacSha1_96), (Aes128Cbc, HmacSha1_96), (TripleDesCbc, HmacSha1_96)]),
         ..strongswan(psk)
     }
@@ -331,7 +336,7 @@ pub fn chromeos(psk: Secret) -> Config {
         (TripleDes, Sha1, Modp1024),
     ];
     Config {
-        phase1: phase1(&suites, 10800, AttributeOrder::LifeLast),
+        phase1: phase1(&suites, 10800, AttributeOrder::Charon),
         esp: esp(&[
             (Aes128Gcm16, Aead),
             (Aes128Cbc, HmacSha256_128),
@@ -352,9 +357,11 @@ pub fn libreswan(psk: Secret) -> Config {
             suites.extend([(Aes256, hash, group), (Aes128, hash, group)]);
         }
     }
-    suites.extend([Modp2048, Modp1536].map(|group| (TripleDes, Sha256, group)));
+    for group in [Modp2048, Modp1536] {
+        suites.extend([Sha256, Sha512, Sha1].map(|hash| (TripleDes, hash, group)));
+    }
     Config {
-        phase1: phase1(&suites, 10800, AttributeOrder::LifeFirst),
+        phase1: phase1(&suites, 10800, AttributeOrder::Pluto),
         vendor_ids: vids(&[FRAGMENTATION, DPD, RFC_3947, NAT_T_03, NAT_T_02N, NAT_T_02]),
         nonce_len: 32,
         esp: esp(&[

@@ -61,7 +61,7 @@ fn a_lost_third_message_is_asked_for_again() {
     world.client.start(world.now, path, &mut out);
     let second = world.deliver(path, &out.packets[0].buf);
     let mut lost = client::Output::default();
-    world.to_client(path, &second[0].buf, &mut lost);
+    world.answer_to_client(path, &second[0].buf, &mut lost);
     assert!(!lost.packets.is_empty(), "and never delivered");
 
     world.now += Duration::from_secs(3);
@@ -71,7 +71,7 @@ fn a_lost_third_message_is_asked_for_again() {
     half.handle_timeout(world.now, &mut out);
     assert_eq!(*out.packets[0].buf, *second[0].buf);
     let mut again = client::Output::default();
-    world.to_client(path, &out.packets[0].buf, &mut again);
+    world.answer_to_client(path, &out.packets[0].buf, &mut again);
     world.run(again);
     assert_eq!(world.sa().psk, PskId(9));
     world.quick_mode();
@@ -86,7 +86,7 @@ fn garbage_as_third_message_changes_nothing() {
     world.client.start(world.now, path, &mut out);
     let second = world.deliver(path, &out.packets[0].buf);
     let mut third = client::Output::default();
-    world.to_client(path, &second[0].buf, &mut third);
+    world.answer_to_client(path, &second[0].buf, &mut third);
     let packet = &third.packets[0];
     // Behind the proof stand the NAT-D payloads, which it does not cover.
     for at in 28..28 + 16 {

@@ -17,7 +17,7 @@ fn step(world: &mut World, out: client::Output) -> client::Output {
     let mut next = client::Output::default();
     for packet in out.packets {
         for reply in world.deliver(packet.path, &packet.buf) {
-            world.to_client(packet.path, &reply.buf, &mut next);
+            world.answer_to_client(packet.path, &reply.buf, &mut next);
         }
     }
     next
@@ -296,4 +296,20 @@ mod never_panics {
             world.deliver(mm1.packets[0].path, &message);
         }
     }
+}
+
+#[test]
+fn a_lifetime_longer_than_time_is_cut() {
+    use crate::wire::isakmp::sa::{Phase1Attribute, Value};
+    let mut config = profile::android(key(), Android::Seven);
+    for attribute in config.phase1.iter_mut().flat_map(|transform| &mut transform.attributes) {
+        if attribute.kind == Phase1Attribute::LIFE_DURATION.0 {
+            attribute.value = Value::Long(vec![0xff; 8]);
+        }
+    }
+    let mut world = World::new(config);
+    world.connect();
+    assert!(world.sa().lifetime <= Duration::from_secs(366 * 86_400));
+    world.quick_mode();
+    world.assert_pairs_match();
 }

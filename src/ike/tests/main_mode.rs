@@ -55,7 +55,7 @@ fn every_suite_works_with_short_and_long_keys() {
                 }
                 let suite = IkeSuite::new(cipher, hash, group);
                 let mut config = profile::windows(key());
-                config.phase1 = vec![profile::phase1_transform(1, suite, 600, AttributeOrder::LifeLast)];
+                config.phase1 = vec![profile::phase1_transform(1, suite, 600, AttributeOrder::Charon)];
                 let mut world = World::new(config);
                 world.settings.policy = Policy::legacy();
                 world.connect();
@@ -245,7 +245,7 @@ fn every_repeated_request_is_answered_with_the_same_bytes() {
         assert_eq!(world.half.as_ref().map(Phase1::cookies), cookies);
         assert_eq!(world.drops.pop(), Some(Drop::Repeated));
         let mut next = client::Output::default();
-        world.to_client(packet.path, &first[0].buf, &mut next);
+        world.answer_to_client(packet.path, &first[0].buf, &mut next);
         next
     };
     out = step(&mut world, out); // MM1

@@ -1,6 +1,7 @@
 //! The responder against the client core, in memory, under a clock that only the test moves.
 
 mod aggressive;
+mod captures;
 mod hostile;
 mod main_mode;
 mod quick_mode;
@@ -184,7 +185,7 @@ impl World {
                 self.requests.push((packet.path, packet.buf.clone()));
                 for reply in self.deliver(packet.path, &packet.buf) {
                     self.replies.push(reply.buf.clone());
-                    self.to_client(packet.path, &reply.buf, &mut next);
+                    self.answer_to_client(packet.path, &reply.buf, &mut next);
                 }
             }
             out = next;
@@ -192,7 +193,7 @@ impl World {
         panic!("the two never stop talking");
     }
 
-    fn to_client(&mut self, path: Path, message: &[u8], out: &mut client::Output) {
+    fn answer_to_client(&mut self, path: Path, message: &[u8], out: &mut client::Output) {
         let result = self.client.handle(self.now, path, message, out);
         self.drops.extend(result.err());
     }
@@ -224,7 +225,7 @@ impl World {
         let path = self.requests.last().unwrap().0;
         let mut next = client::Output::default();
         for packet in self.settle(out) {
-            self.to_client(path, &packet.buf, &mut next);
+            self.answer_to_client(path, &packet.buf, &mut next);
         }
         self.run(next);
     }

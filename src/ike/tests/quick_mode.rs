@@ -91,7 +91,7 @@ fn a_refusal_is_said_under_protection_and_repeated_byte_for_byte() {
     assert_eq!(world.refusals[0].reason, Reason::NoProposal(Mismatch::Hash));
     assert_eq!(world.refusals[0].stage, Stage::QuickMode);
     let mut next = client::Output::default();
-    world.to_client(packet.path, &first[0].buf, &mut next);
+    world.answer_to_client(packet.path, &first[0].buf, &mut next);
     assert!(matches!(
         &next.events[..],
         [
@@ -234,7 +234,7 @@ fn the_hash_of_phase_1_is_free_for_phase_2() {
         HashAlg::Md5,
         DhGroup::Modp1024,
     );
-    config.phase1 = vec![profile::phase1_transform(1, suite, 600, profile::AttributeOrder::LifeFirst)];
+    config.phase1 = vec![profile::phase1_transform(1, suite, 600, profile::AttributeOrder::Racoon)];
     config.esp = vec![EspSuite::new(EspCipher::Aes256Cbc, EspAuth::HmacSha512_256).unwrap()];
     let mut world = World::new(config);
     world.settings.policy = Policy::legacy();

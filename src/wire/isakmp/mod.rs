@@ -408,6 +408,9 @@ impl ChainWriter {
 }
 
 #[cfg(test)]
+mod property_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use hex_literal::hex;
