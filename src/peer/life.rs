@@ -129,13 +129,15 @@ impl Peer {
         attempt
     }
 
-    /// A copy of the running attempt for the gatehouse, if there is something new in it.
-    pub fn news(&mut self) -> Option<Box<Attempt>> {
-        let attempt = self.attempt.as_mut()?;
-        if !self.sad.is_empty() || self.ike.is_none() {
-            attempt.path = self.data_path;
-        }
-        attempt.news()
+    /// Copies of the running attempts for the gatehouse, of those that have something new: the one that forms, and that of
+    /// every link.
+    pub fn news(&mut self) -> impl Iterator<Item = Box<Attempt>> {
+        let path = (!self.sad.is_empty() || self.ike.is_none()).then_some(self.data_path);
+        let links = self.seats.iter_mut().map(|seat| &mut seat.attempt);
+        self.attempt.iter_mut().chain(links).filter_map(move |attempt| {
+            attempt.path = path.unwrap_or(attempt.path);
+            attempt.news()
+        })
     }
 
     // ---- time ----
