@@ -231,6 +231,47 @@ fn every_allowed_authentication_works() {
 }
 
 #[test]
+fn eap_is_spoken_with_whom_it_pleases() {
+    use ppp::AuthMethod::{EapMd5, EapMsChapV2, MsChapV2};
+    for (profile, spoken, expected) in [
+        (Profile::strongswan(), Some(EapMsChapV2), EapMsChapV2),
+        (Profile::strongswan(), Some(EapMd5), EapMd5),
+        // pppd with refuse-eap, Apple, and Windows as it comes: they name what they want instead.
+        (Profile::android(Android::Seven), None, MsChapV2),
+        (Profile::ios17(), None, MsChapV2),
+        (Profile::windows10(), None, MsChapV2),
+    ] {
+        let mut world = World::with(Office::default().top("ppp: { auth: [eap-mschapv2, eap-md5, mschapv2] }"));
+        let mut profile = profile;
+        if let Some(method) = spoken {
+            profile.ppp = profile.ppp.with_auth(&[method]);
+        }
+        let name = profile.name;
+        let client = at_home(&mut world, profile, "jiro");
+        assert_eq!(world.connect(client).auth, Some(expected), "{name}");
+        assert!(world.ping(client, crate::world::OFFICE_GATEWAY), "{name}");
+    }
+}
+
+/// Whoever holds the group's key could impersonate the gateway: Aggressive Mode is for configured groups alone.
+#[test]
+fn aggressive_mode_without_a_group_is_refused_by_name() {
+    use sekisho::client::ike::Mode;
+    use sekisho::wire::isakmp::payload::Identity;
+    for profile in [Profile::android(Android::Seven), Profile::ios17()] {
+        let mut world = World::new();
+        let mut profile = profile;
+        let name = Identity { kind: sekisho::wire::isakmp::payload::IdType::KEY_ID, protocol: 0, port: 0, data: b"mygroup".to_vec() };
+        Arc::make_mut(&mut profile.ike).mode = Mode::Aggressive(name);
+        let client = at_home(&mut world, profile, "jiro");
+        let reason = world.fail_to_connect(client);
+        assert!(matches!(reason, Reason::Ike(_)), "{reason:?}");
+        assert!(!world.gateway().causes().is_empty());
+        assert!(world.gateway().causes().iter().all(|cause| *cause == Cause::AggressiveModeRefused));
+    }
+}
+
+#[test]
 fn an_empty_pool_is_named() {
     let mut office = Office::default();
     office.office = vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.11 }".into()];

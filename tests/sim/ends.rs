@@ -107,6 +107,44 @@ fn a_client_that_vanished_for_good_is_given_up() {
     assert_eq!(world.gateway().causes(), [Cause::LinkLost]);
 }
 
+/// Somebody keeps the mapping open, but a keepalive is no sign of life.
+#[test]
+fn keepalives_do_not_keep_the_dead() {
+    use crate::net::Packet;
+    let mut world = World::with(Office::default().top("sessions: { dead_after: 2m }"));
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    world.connect(client);
+    let path = world.gateway().session("jiro").unwrap().path;
+    world.vanish(client);
+    for _ in 0..13 {
+        world.inject(Packet::udp(&path.remote.to_string(), "198.51.100.1:4500", &[0xff]));
+        world.run_for(Duration::from_secs(10));
+    }
+    assert_eq!((world.gateway().population(), world.gateway().sessions()), ((0, 0), 0));
+    assert_eq!(world.gateway().causes(), [Cause::LinkLost]);
+}
+
+/// A user may have a patience of its own.
+#[test]
+fn each_user_has_a_patience() {
+    let office = Office::default().user("jiro", "dead_after: 1m").user("yas", "dead_after: 20m");
+    let mut world = World::with(office);
+    let clients = ["jiro", "yas"].map(|user| at_home(&mut world, Profile::windows10(), user));
+    for client in clients {
+        world.connect(client);
+        world.suspend(client);
+    }
+    world.run_for(Duration::from_secs(90));
+    assert!(world.gateway().session("jiro").is_none() && world.gateway().session("yas").is_some());
+    world.run_for(Duration::from_secs(900));
+    world.wake(clients[1]);
+    world.run_for(Duration::from_secs(1));
+    assert!(world.ping(clients[1], OFFICE_GATEWAY));
+    world.suspend(clients[1]);
+    world.run_for(Duration::from_secs(1300));
+    assert_eq!(world.gateway().sessions(), 0);
+}
+
 /// An idle client is asked rarely, answers, and stays for hours.
 #[test]
 fn an_idle_client_stays_and_is_left_in_peace() {
