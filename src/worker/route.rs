@@ -267,7 +267,8 @@ impl Worker {
                 .with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf))
                 .unwrap_or(Err(Drop::UnknownTunnel));
         }
-        if Message::parse(&buf).is_ok_and(|message| message.kind != Some(MessageType::SCCRQ)) {
+        // Noise is no client: it makes neither a peer nor a story.
+        if Message::parse(&buf)?.kind != Some(MessageType::SCCRQ) {
             return Err(Drop::UnknownTunnel);
         }
         if !self.settings.raw_l2tp {
