@@ -250,6 +250,18 @@ pub enum Uplink {
     Tap,
 }
 
+impl Uplink {
+    /// The name as it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::None => "none",
+            Self::Tap => "tap",
+        }
+    }
+}
+
 /// `hubs.NAME.users.NAME`.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
