@@ -674,6 +674,35 @@ fn clients_md_has_every_cause_and_no_other() {
     assert_nothing(&wrong);
 }
 
+/// The error numbers that `sekisho ctl why` says clients show.
+fn shown_numbers() -> BTreeSet<String> {
+    let tokens = rust_tokens(&read(&root().join("src/story/shown.rs")));
+    let digit =
+        |token: &Token| if let Token::Sign(c) = token { Some(*c).filter(char::is_ascii_digit) } else { None };
+    let calls = tokens
+        .windows(2)
+        .enumerate()
+        .filter(|(_, two)| matches!(two, [Token::Word(name), Token::Sign('(')] if name == "number"));
+    calls
+        .map(|(at, _)| tokens[at + 2..].iter().map_while(digit).collect())
+        .filter(|n: &String| !n.is_empty())
+        .collect()
+}
+
+#[test]
+fn clients_md_explains_every_number_that_clients_show() {
+    let numbers = shown_numbers();
+    assert!(numbers.contains("691") && numbers.len() >= 10, "{numbers:?}");
+    let document = read(&root().join("docs/clients.md"));
+    let words: BTreeSet<&str> = document.split(|c: char| !c.is_alphanumeric()).collect();
+    let missing: Vec<String> = numbers
+        .iter()
+        .filter(|number| !words.contains(number.as_str()))
+        .map(|n| format!("clients.md: what is {n}?"))
+        .collect();
+    assert_nothing(&missing);
+}
+
 // ---- the checker itself ----
 
 fn tests_in(source: &str) -> Vec<String> {
