@@ -1,6 +1,8 @@
-//! One packet at a time, in safe code: the reference.
+//! One packet at a time, in safe code: the reference, and what runs where the CPU has no AES instructions or the suite no
+//! kernel.
 
-use super::{GcmKey, MAX_IV, OpenCipher, OpenJob, SealCipher, SealJob};
+use super::key::{GcmKey, OpenCipher, SealCipher};
+use super::{MAX_IV, OpenJob, SealJob, lanes};
 use crate::crypto::cbc::{DecryptKey, EncryptKey};
 use crate::crypto::hmac::HmacKey;
 use crate::crypto::suite::{ESP_HEADER_LEN, ESP_TRAILER_LEN, EspSuite};
@@ -15,13 +17,33 @@ struct Unsealed;
 ///
 /// The IV must be unpredictable for CBC and unique under the key for GCM: [`EspEngine`](super::EspEngine) sees to it.
 pub fn seal(job: &mut SealJob, iv: &[u8; MAX_IV]) {
+    frame(job, iv);
+    if !lanes::seal_alone(job) {
+        seal_framed(job);
+    }
+}
+
+/// Opens one packet. Lengths that cannot be are [`Drop::BadIcv`] here: whoever made the job has looked at them before.
+pub fn open(job: &mut OpenJob) {
+    if !lanes::open_alone(job) {
+        open_portable(job);
+    }
+}
+
+/// Puts trailer, IV and header around the payload.
+pub(super) fn frame(job: &mut SealJob, iv: &[u8; MAX_IV]) {
     let suite = job.key.suite();
-    let iv = &iv[..suite.cipher().iv_len()];
     pad(&mut job.buf, suite, job.next_header);
-    job.buf.put_front(iv);
+    job.buf.put_front(&iv[..suite.cipher().iv_len()]);
     job.buf.put_front(&header(job.spi, job.seq));
+}
+
+/// Encrypts and authenticates a framed packet, unless its key is for the lanes.
+pub(super) fn seal_framed(job: &mut SealJob) {
+    let iv_len = job.key.suite().cipher().iv_len();
     let sealed = match &job.key.cipher {
-        SealCipher::Cbc { cipher, mac } => seal_cbc(&mut job.buf, cipher, mac, iv.len(), job.icv_len.into()),
+        SealCipher::Lanes(_) => return,
+        SealCipher::Cbc(keys) => seal_cbc(&mut job.buf, &keys.0, &keys.1, iv_len, job.icv_len.into()),
         SealCipher::Gcm(key) => seal_gcm(&mut job.buf, key),
     };
     if sealed.is_err() {
@@ -29,12 +51,13 @@ pub fn seal(job: &mut SealJob, iv: &[u8; MAX_IV]) {
     }
 }
 
-/// Opens one packet. Lengths that cannot be are [`Drop::BadIcv`] here: whoever made the job has looked at them before.
-pub fn open(job: &mut OpenJob) {
+/// Verifies and decrypts a packet, unless its key is for the lanes.
+pub(super) fn open_portable(job: &mut OpenJob) {
     let iv_len = job.key.suite().cipher().iv_len();
     let icv_len = usize::from(job.icv_len);
     job.result = match &job.key.cipher {
-        OpenCipher::Cbc { cipher, mac } => open_cbc(&mut job.buf, cipher, mac, iv_len, icv_len),
+        OpenCipher::Lanes(_) => return,
+        OpenCipher::Cbc(keys) => open_cbc(&mut job.buf, &keys.0, &keys.1, iv_len, icv_len),
         OpenCipher::Gcm(key) => open_gcm(&mut job.buf, key),
     };
 }
