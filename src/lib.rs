@@ -5,7 +5,7 @@ pub mod crypto;
 pub mod entropy;
 pub mod esp;
 pub mod packet;
+pub mod shell;
 pub mod story;
 pub mod timer;
 pub mod wire;
-pub mod shell;

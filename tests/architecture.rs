@@ -22,16 +22,37 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("hub", &["wire", "identity", "packet", "timer", "entropy"]),
         ("vnic", &["wire", "hub", "packet", "timer", "entropy"]),
         ("client", &["wire", "crypto", "ppp", "identity", "esp", "packet", "timer", "entropy"]),
-        ("peer", &["wire", "crypto", "identity", "ike", "esp", "l2tp", "ppp", "hub", "vnic", "story", "packet", "timer", "entropy"]),
+        (
+            "peer",
+            &[
+                "wire", "crypto", "identity", "ike", "esp", "l2tp", "ppp", "hub", "vnic", "story", "packet",
+                "timer", "entropy",
+            ],
+        ),
         ("worker", &["wire", "crypto", "ike", "l2tp", "hub", "peer", "story", "packet", "timer", "entropy"]),
-        ("gatehouse", &["config", "crypto", "identity", "hub", "peer", "ppp", "story", "worker", "packet", "timer", "entropy"]),
+        (
+            "gatehouse",
+            &[
+                "config", "crypto", "identity", "hub", "peer", "ppp", "story", "worker", "packet", "timer",
+                "entropy",
+            ],
+        ),
         ("config", &["crypto", "ike", "l2tp", "ppp", "peer", "hub", "wire", "identity", "packet", "entropy"]),
     ])
 }
 
 /// What only `shell`, `cli` and `main` may name.
-const OUTSIDE: &[&str] =
-    &["tokio::", "mio::", "std::fs", "std::thread", "UdpSocket", "TcpStream", "UnixStream", "Instant::now()", "SystemTime::now()"];
+const OUTSIDE: &[&str] = &[
+    "tokio::",
+    "mio::",
+    "std::fs",
+    "std::thread",
+    "UdpSocket",
+    "TcpStream",
+    "UnixStream",
+    "Instant::now()",
+    "SystemTime::now()",
+];
 
 fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {

@@ -21,7 +21,11 @@ impl PacketBuf {
     /// An empty buffer that can hold `capacity` payload bytes between [`HEADROOM`] and [`TAILROOM`].
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { data: vec![0; HEADROOM + capacity + TAILROOM].into_boxed_slice(), start: HEADROOM, end: HEADROOM }
+        Self {
+            data: vec![0; HEADROOM + capacity + TAILROOM].into_boxed_slice(),
+            start: HEADROOM,
+            end: HEADROOM,
+        }
     }
 
     /// A copy of `bytes` with head- and tailroom around it.

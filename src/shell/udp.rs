@@ -118,7 +118,9 @@ impl UdpSocket {
                 Ok(got) => got,
                 Err(Errno::EAGAIN) => return Ok(false),
                 // A queued ICMP error of an earlier send: the next call gives data again.
-                Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::EINTR) => return Ok(true),
+                Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::EINTR) => {
+                    return Ok(true);
+                }
                 Err(errno) => return Err(errno.into()),
             };
             let mut local = self.bound.ip();
@@ -186,7 +188,8 @@ impl UdpSocket {
                 ControlMessage::Ipv4PacketInfo(&v4)
             }
             IpAddr::V6(ip) => {
-                v6 = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
+                v6 =
+                    libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
                 ControlMessage::Ipv6PacketInfo(&v6)
             }
         };
@@ -211,7 +214,10 @@ impl UdpSocket {
                     // No checksum offload on this route, or segments beyond its MTU: one by one from now on.
                     tracing::debug!(local = %self.bound, "kernel refuses UDP_SEGMENT, sending datagrams one by one");
                     self.gso = false;
-                    lost += now.iter().filter(|one| self.send_run(std::slice::from_ref(one), false).is_err()).count();
+                    lost += now
+                        .iter()
+                        .filter(|one| self.send_run(std::slice::from_ref(one), false).is_err())
+                        .count();
                 }
                 Err(_) => lost += now.len(),
             }
@@ -281,8 +287,11 @@ mod tests {
             local: SocketAddr::new([127, 0, 0, 3].into(), a.bound().port()),
             remote: SocketAddr::new([127, 0, 0, 2].into(), b.bound().port()),
         };
-        let burst: Vec<_> =
-            [1400, 1400, 1400, 90, 1400, 1, 1].iter().zip(0u8..).map(|(len, n)| transmit(path, n, *len)).collect();
+        let burst: Vec<_> = [1400, 1400, 1400, 90, 1400, 1, 1]
+            .iter()
+            .zip(0u8..)
+            .map(|(len, n)| transmit(path, n, *len))
+            .collect();
         assert_eq!(run_length(&burst, true), 4);
         assert_eq!(a.send(&burst), 0);
         let mut space = ReceiveSpace::default();

@@ -34,8 +34,10 @@ pub fn open(job: &mut OpenJob) {
 pub(super) fn frame(job: &mut SealJob, iv: &[u8; MAX_IV]) {
     let suite = job.key.suite();
     pad(&mut job.buf, suite, job.next_header);
-    job.buf.put_front(&iv[..suite.cipher().iv_len()]);
-    job.buf.put_front(&header(job.spi, job.seq));
+    let mut front = [0; ESP_HEADER_LEN + MAX_IV];
+    front[..ESP_HEADER_LEN].copy_from_slice(&header(job.spi, job.seq));
+    front[ESP_HEADER_LEN..].copy_from_slice(iv);
+    job.buf.put_front(&front[..ESP_HEADER_LEN + suite.cipher().iv_len()]);
 }
 
 /// Encrypts and authenticates a framed packet, unless its key is for the lanes.
@@ -71,14 +73,15 @@ fn pad(buf: &mut PacketBuf, suite: EspSuite, next_header: u8) {
     let block = suite.cipher().block_len();
     let unpadded = buf.len() + ESP_TRAILER_LEN;
     let pad_len = unpadded.next_multiple_of(block) - unpadded;
+    let trailer = buf.open_back(pad_len + ESP_TRAILER_LEN);
+    let (padding, last) = trailer.split_at_mut(pad_len);
+    padding.copy_from_slice(&COUNTING[..pad_len]);
     // A block has at most 16 bytes.
-    let pad_len = pad_len as u8;
-    let trailer = buf.open_back(usize::from(pad_len) + ESP_TRAILER_LEN);
-    for (byte, value) in trailer.iter_mut().zip(1..=pad_len) {
-        *byte = value;
-    }
-    trailer[usize::from(pad_len)..].copy_from_slice(&[pad_len, next_header]);
+    last.copy_from_slice(&[pad_len as u8, next_header]);
 }
+
+/// The longest padding: one less than a block.
+const COUNTING: [u8; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 fn seal_cbc(
     buf: &mut PacketBuf,

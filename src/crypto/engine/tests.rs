@@ -253,7 +253,8 @@ fn every_length_agrees_with_the_reference() {
         for first in [0, 100, 1379, 9000] {
             for lanes in [1, 2, 3, 8, 20] {
                 for skew in 0..17 {
-                    let packets = (0..lanes).map(|i| (suite, i as u8, first + skew + i * 16 * skew)).collect();
+                    let packets =
+                        (0..lanes).map(|i| (suite, i as u8, first + skew + i * 16 * skew)).collect();
                     Batch { packets, broken: vec![None; lanes] }.check();
                 }
             }

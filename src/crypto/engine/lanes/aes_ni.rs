@@ -83,49 +83,60 @@ pub(super) fn encrypt_one(keys: &RoundKeys, rounds: usize, iv: &[u8; BLOCK], dat
     }
 }
 
-/// Decrypts one packet, eight blocks at a time: unlike encryption, no block waits for another.
+/// Blocks that are decrypted side by side: unlike encryption, none waits for another.
+const WIDTH: usize = 8;
+
+#[target_feature(enable = "aes")]
+#[inline]
+fn decrypt_blocks(keys: &RoundKeys, rounds: usize, sealed: &[__m128i; WIDTH]) -> [__m128i; WIDTH] {
+    let first = load(&keys[0]);
+    let mut state = sealed.map(|block| _mm_xor_si128(block, first));
+    for key in &keys[1..rounds] {
+        let key = load(key);
+        for state in &mut state {
+            *state = _mm_aesdec_si128(*state, key);
+        }
+    }
+    let last = load(&keys[rounds]);
+    state.map(|block| _mm_aesdeclast_si128(block, last))
+}
+
+/// Decrypts one packet.
 #[target_feature(enable = "aes")]
 pub(super) fn decrypt_one(keys: &RoundKeys, rounds: usize, iv: &[u8; BLOCK], data: &mut [u8]) {
-    const WIDTH: usize = 8;
     let mut chain = load(iv);
     let (blocks, _) = data.as_chunks_mut::<BLOCK>();
     let (groups, rest) = blocks.as_chunks_mut::<WIDTH>();
     for group in groups {
         let sealed = group.each_ref().map(load);
-        let first = load(&keys[0]);
-        let mut state = sealed.map(|block| _mm_xor_si128(block, first));
-        for key in &keys[1..rounds] {
-            let key = load(key);
-            for state in &mut state {
-                *state = _mm_aesdec_si128(*state, key);
-            }
-        }
-        let last = load(&keys[rounds]);
+        let plain = decrypt_blocks(keys, rounds, &sealed);
         for i in 0..WIDTH {
-            let plain = _mm_aesdeclast_si128(state[i], last);
-            store(&mut group[i], _mm_xor_si128(plain, chain));
+            store(&mut group[i], _mm_xor_si128(plain[i], chain));
             chain = sealed[i];
         }
     }
-    for block in rest {
-        let sealed = load(block);
-        let mut state = _mm_xor_si128(sealed, load(&keys[0]));
-        for key in &keys[1..rounds] {
-            state = _mm_aesdec_si128(state, load(key));
+    if !rest.is_empty() {
+        // As many as there are, in the place of eight: that costs no more than one.
+        let mut sealed = [_mm_setzero_si128(); WIDTH];
+        for (sealed, block) in sealed.iter_mut().zip(&*rest) {
+            *sealed = load(block);
         }
-        let plain = _mm_aesdeclast_si128(state, load(&keys[rounds]));
-        store(block, _mm_xor_si128(plain, chain));
-        chain = sealed;
+        let plain = decrypt_blocks(keys, rounds, &sealed);
+        for (block, (plain, sealed)) in rest.iter_mut().zip(plain.into_iter().zip(sealed)) {
+            store(block, _mm_xor_si128(plain, chain));
+            chain = sealed;
+        }
     }
 }
 
-/// Encrypts `blocks` blocks of every lane, `ROUNDS` rounds each.
+/// Encrypts `blocks` blocks of every lane.
 ///
 /// # Safety
 /// Every pointer in `data` must be valid for reads and writes of `blocks` blocks. Two lanes may point to the same place
 /// if key and chaining value are the same too.
 #[target_feature(enable = "aes")]
-pub(super) unsafe fn encrypt_lanes<const N: usize, const ROUNDS: usize>(
+pub(super) unsafe fn encrypt_lanes<const N: usize>(
+    rounds: usize,
     keys: &CbcKeys<N>,
     chains: &mut Chains<N>,
     data: &[*mut u8; N],
@@ -138,13 +149,13 @@ pub(super) unsafe fn encrypt_lanes<const N: usize, const ROUNDS: usize>(
             let plain = unsafe { _mm_loadu_si128(data[l].add(BLOCK * i).cast()) };
             state[l] = _mm_xor_si128(_mm_xor_si128(state[l], plain), load(&keys.0[0][l]));
         }
-        for key in &keys.0[1..ROUNDS] {
+        for key in &keys.0[1..rounds] {
             for l in 0..N {
                 state[l] = _mm_aesenc_si128(state[l], load(&key[l]));
             }
         }
         for l in 0..N {
-            state[l] = _mm_aesenclast_si128(state[l], load(&keys.0[ROUNDS][l]));
+            state[l] = _mm_aesenclast_si128(state[l], load(&keys.0[rounds][l]));
             // SAFETY: as for the load. All loads of a step come before its stores, so lanes that share their bytes
             // read the same and write the same.
             unsafe { _mm_storeu_si128(data[l].add(BLOCK * i).cast(), state[l]) };

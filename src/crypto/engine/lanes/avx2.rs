@@ -50,7 +50,9 @@ impl Words for X8 {
     #[inline(always)]
     fn rotate<const LEFT: i32, const RIGHT: i32>(self) -> Self {
         // SAFETY: see the type.
-        Self(unsafe { _mm256_or_si256(_mm256_slli_epi32::<LEFT>(self.0), _mm256_srli_epi32::<RIGHT>(self.0)) })
+        Self(unsafe {
+            _mm256_or_si256(_mm256_slli_epi32::<LEFT>(self.0), _mm256_srli_epi32::<RIGHT>(self.0))
+        })
     }
     #[inline(always)]
     fn shift<const RIGHT: i32>(self) -> Self {

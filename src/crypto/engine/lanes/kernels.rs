@@ -46,9 +46,7 @@ pub(super) fn decrypt_one(cpu: Cpu, keys: &RoundKeys, rounds: usize, iv: &[u8; B
 /// Where each lane's bytes begin, once they are known to be enough. A lane without bytes shares those of lane `like`.
 fn pointers<const N: usize>(data: &mut [&mut [u8]; N], like: usize, blocks: usize) -> [*mut u8; N] {
     let shared = data[like][..BLOCK * blocks].as_mut_ptr();
-    data.each_mut().map(|data| {
-        if data.is_empty() { shared } else { data[..BLOCK * blocks].as_mut_ptr() }
-    })
+    data.each_mut().map(|data| if data.is_empty() { shared } else { data[..BLOCK * blocks].as_mut_ptr() })
 }
 
 /// Encrypts `blocks` blocks of every lane. A lane that has no bytes does what lane `like` does, of which it must have
@@ -68,13 +66,7 @@ pub(super) fn encrypt_narrow<const N: usize>(
     assert!(cpu.has_lanes(), "no AES here");
     let data = pointers(data, like, blocks);
     // SAFETY: the CPU has AES; `pointers` has seen `blocks` blocks behind each pointer.
-    unsafe {
-        match rounds {
-            10 => aes_ni::encrypt_lanes::<N, 10>(keys, chains, &data, blocks),
-            12 => aes_ni::encrypt_lanes::<N, 12>(keys, chains, &data, blocks),
-            _ => aes_ni::encrypt_lanes::<N, 14>(keys, chains, &data, blocks),
-        }
-    }
+    unsafe { aes_ni::encrypt_lanes(rounds, keys, chains, &data, blocks) }
 }
 
 /// The same for sixteen lanes with VAES.
@@ -94,25 +86,13 @@ pub(super) fn encrypt_wide(
     match cpu.aes() {
         Aes::None | Aes::Ni => panic!("no VAES here"),
         // SAFETY: the CPU has VAES and AVX2; `pointers` has seen `blocks` blocks behind each pointer.
-        Aes::Vaes256 => unsafe {
-            match rounds {
-                10 => vaes::encrypt_256::<10>(keys, chains, &data, blocks),
-                12 => vaes::encrypt_256::<12>(keys, chains, &data, blocks),
-                _ => vaes::encrypt_256::<14>(keys, chains, &data, blocks),
-            }
-        },
+        Aes::Vaes256 => unsafe { vaes::encrypt_256(rounds, keys, chains, &data, blocks) },
         // SAFETY: the CPU has VAES and AVX-512; `pointers` has seen `blocks` blocks behind each pointer.
-        Aes::Vaes512 => unsafe {
-            match rounds {
-                10 => vaes::encrypt_512::<10>(keys, chains, &data, blocks),
-                12 => vaes::encrypt_512::<12>(keys, chains, &data, blocks),
-                _ => vaes::encrypt_512::<14>(keys, chains, &data, blocks),
-            }
-        },
+        Aes::Vaes512 => unsafe { vaes::encrypt_512(rounds, keys, chains, &data, blocks) },
     }
 }
 
-/// Compresses `blocks` blocks of each of one, two or three messages: with the CPU's instructions, or one after the other
+/// Compresses `blocks` blocks of each of one to four messages: with the CPU's instructions, or one after the other
 /// with RustCrypto.
 ///
 /// # Panics
@@ -163,7 +143,13 @@ pub(super) fn hash_8(cpu: Cpu, hash: LaneHash, state: &mut WideState<8>, data: &
 ///
 /// # Panics
 /// If the CPU has no AVX-512, or a message is shorter.
-pub(super) fn hash_16(cpu: Cpu, hash: LaneHash, state: &mut WideState<16>, data: &[&[u8]; 16], blocks: usize) {
+pub(super) fn hash_16(
+    cpu: Cpu,
+    hash: LaneHash,
+    state: &mut WideState<16>,
+    data: &[&[u8]; 16],
+    blocks: usize,
+) {
     assert!(cpu.wide() >= Wide::Avx512, "no AVX-512 here");
     // SAFETY: the CPU has AVX-512.
     unsafe {

@@ -1,7 +1,7 @@
-//! SHA-1 and SHA-256 with the CPU's own instructions, for one, two or three packets at once.
+//! SHA-1 and SHA-256 with the CPU's own instructions, for one to four packets at once.
 //!
-//! Within one message every instruction waits for the one before. Two or three messages side by side fill the gaps;
-//! four would need more registers than there are.
+//! Within one message every instruction waits for the one before. Messages side by side fill the gaps. From four on the
+//! unit is busy all the time, although the compiler then keeps part of the message schedules in memory.
 #![allow(unsafe_code, reason = "SHA instructions on vectors")]
 
 use super::{HASH_BLOCK, HashState};

@@ -43,13 +43,17 @@ fn store_4(blocks: &mut [[u8; BLOCK]; 4], value: __m512i) {
     unsafe { _mm512_storeu_si512(blocks.as_mut_ptr().cast(), value) }
 }
 
-/// Encrypts `blocks` blocks of sixteen lanes in registers of 256 bits, `ROUNDS` rounds each.
+/// Encrypts `blocks` blocks of sixteen lanes in registers of 256 bits.
+///
+/// The number of rounds is not a constant, although there are only three: the compiler would unroll the loop, put the
+/// rounds of one register after those of another where they should alternate, and copy all keys to the stack first.
 ///
 /// # Safety
 /// Every pointer in `data` must be valid for reads and writes of `blocks` blocks. Two lanes may point to the same place
 /// if key and chaining value are the same too.
 #[target_feature(enable = "avx2,vaes")]
-pub(super) unsafe fn encrypt_256<const ROUNDS: usize>(
+pub(super) unsafe fn encrypt_256(
+    rounds: usize,
     keys: &CbcKeys<LANES>,
     chains: &mut Chains<LANES>,
     data: &[*mut u8; LANES],
@@ -67,14 +71,14 @@ pub(super) unsafe fn encrypt_256<const ROUNDS: usize>(
             let key = load_2(&keys.0[0].as_chunks().0[r]);
             state[r] = _mm256_xor_si256(_mm256_xor_si256(plain, key), state[r]);
         }
-        for key in &keys.0[1..ROUNDS] {
+        for key in &keys.0[1..rounds] {
             let (key, _) = key.as_chunks();
             for r in 0..REGISTERS {
                 state[r] = _mm256_aesenc_epi128(state[r], load_2(&key[r]));
             }
         }
         for r in 0..REGISTERS {
-            state[r] = _mm256_aesenclast_epi128(state[r], load_2(&keys.0[ROUNDS].as_chunks().0[r]));
+            state[r] = _mm256_aesenclast_epi128(state[r], load_2(&keys.0[rounds].as_chunks().0[r]));
             // SAFETY: as for the load. All loads of a step come before its stores, so lanes that share their bytes
             // read the same and write the same.
             unsafe {
@@ -91,12 +95,13 @@ pub(super) unsafe fn encrypt_256<const ROUNDS: usize>(
     }
 }
 
-/// Encrypts `blocks` blocks of sixteen lanes in registers of 512 bits, `ROUNDS` rounds each.
+/// Encrypts `blocks` blocks of sixteen lanes in registers of 512 bits.
 ///
 /// # Safety
 /// As for [`encrypt_256`].
 #[target_feature(enable = "avx512f,vaes")]
-pub(super) unsafe fn encrypt_512<const ROUNDS: usize>(
+pub(super) unsafe fn encrypt_512(
+    rounds: usize,
     keys: &CbcKeys<LANES>,
     chains: &mut Chains<LANES>,
     data: &[*mut u8; LANES],
@@ -119,14 +124,14 @@ pub(super) unsafe fn encrypt_512<const ROUNDS: usize>(
             // The last table: exclusive or of all three.
             state[r] = _mm512_ternarylogic_epi32::<0x96>(plain, key, state[r]);
         }
-        for key in &keys.0[1..ROUNDS] {
+        for key in &keys.0[1..rounds] {
             let (key, _) = key.as_chunks();
             for r in 0..REGISTERS {
                 state[r] = _mm512_aesenc_epi128(state[r], load_4(&key[r]));
             }
         }
         for r in 0..REGISTERS {
-            state[r] = _mm512_aesenclast_epi128(state[r], load_4(&keys.0[ROUNDS].as_chunks().0[r]));
+            state[r] = _mm512_aesenclast_epi128(state[r], load_4(&keys.0[rounds].as_chunks().0[r]));
             // SAFETY: as for the load. All loads of a step come before its stores, so lanes that share their bytes
             // read the same and write the same.
             unsafe {
@@ -148,7 +153,12 @@ pub(super) unsafe fn encrypt_512<const ROUNDS: usize>(
 /// Decrypts the front of one packet, sixteen blocks at a time, and returns how many bytes that is; the chaining value
 /// for the rest is in `chain`.
 #[target_feature(enable = "avx2,vaes")]
-pub(super) fn decrypt_256(keys: &RoundKeys, rounds: usize, chain: &mut [u8; BLOCK], data: &mut [u8]) -> usize {
+pub(super) fn decrypt_256(
+    keys: &RoundKeys,
+    rounds: usize,
+    chain: &mut [u8; BLOCK],
+    data: &mut [u8],
+) -> usize {
     const REGISTERS: usize = 8;
     let key = |i: usize| _mm256_broadcastsi128_si256(block(&keys[i]));
     let (groups, _) = data.as_chunks_mut::<{ 2 * BLOCK * REGISTERS }>();
@@ -185,7 +195,12 @@ pub(super) fn decrypt_256(keys: &RoundKeys, rounds: usize, chain: &mut [u8; BLOC
 
 /// The same, sixteen blocks in four registers of 512 bits.
 #[target_feature(enable = "avx512f,vaes")]
-pub(super) fn decrypt_512(keys: &RoundKeys, rounds: usize, chain: &mut [u8; BLOCK], data: &mut [u8]) -> usize {
+pub(super) fn decrypt_512(
+    keys: &RoundKeys,
+    rounds: usize,
+    chain: &mut [u8; BLOCK],
+    data: &mut [u8],
+) -> usize {
     const REGISTERS: usize = 4;
     let key = |i: usize| _mm512_broadcast_i32x4(block(&keys[i]));
     let mut carry = _mm512_broadcast_i32x4(block(chain));
