@@ -20,6 +20,7 @@ pub mod l2tp;
 pub mod ppp;
 pub mod vnic;
 pub mod hub;
+pub mod uplink;
 
 pub mod story;
 pub mod peer;

@@ -65,7 +65,9 @@ pub(super) async fn open_all(
             .open_uplink(Instant::now(), HubId(n), port, known)
             .with_context(|| format!("cannot plug in the uplink of hub {}", hub.name))?;
         worker.open_trunk(ingress, view);
-        uplinks.entry(port.worker()).or_default().push(Uplink { port, tap });
+        let offload = tap.offload_all();
+        tracing::debug!(tap = tap.name(), ?offload, "uplink");
+        uplinks.entry(port.worker()).or_default().push(Uplink::new(port, tap, offload));
     }
     for warning in setup.nat(&nat).await? {
         tracing::warn!("{warning}");
