@@ -3,18 +3,16 @@
 use super::dh_pool::DhPool;
 use super::dispatch::Dispatch;
 use super::inbox::{Inbox, Input};
-use super::tap::Tap;
 use super::udp::{ReceiveSpace, UdpSocket};
+use super::uplinks::Uplink;
 use crate::crypto::dh::DhJob;
-use crate::hub::PortId;
-use crate::packet::{Datagram, PacketBuf, Pool, Transmit, WorkerId};
+use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
 use crate::peer::{Ask, DhTag, Frame};
-use crate::uplink::{Gather, LARGEST, MAX_PIECES, Offload, split};
+use crate::uplink::LARGEST;
 use crate::worker::{Batch, Clock, Effects, FarFrame, Target, Worker};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -34,61 +32,6 @@ const ENOUGH: usize = 256;
 
 /// How long a worker goes on sending after it was told to stop.
 const FAREWELL: Duration = Duration::from_millis(300);
-
-/// An uplink that this worker serves.
-pub(super) struct Uplink {
-    port: PortId,
-    tap: Tap,
-    /// Frames to the host.
-    gather: Gather,
-}
-
-impl Uplink {
-    /// A TAP behind a port of this worker. `offload` is what it takes in large frames.
-    pub(super) const fn new(port: PortId, tap: Tap, offload: Offload) -> Self {
-        Self { port, tap, gather: Gather::new(offload) }
-    }
-
-    /// The frames of one read, without `space`'s. Returns whether there may be more.
-    fn receive(&self, space: &mut [u8], pool: &mut Pool, out: &mut Vec<PacketBuf>) -> bool {
-        match self.tap.recv(space) {
-            Ok(len) => {
-                if let Err(reason) = split(space.get(..len).unwrap_or_default(), pool, out) {
-                    tracing::debug!(tap = self.tap.name(), %reason, "frame from the host dropped");
-                }
-                true
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(error) => {
-                tracing::warn!(tap = self.tap.name(), %error, "uplink failed");
-                false
-            }
-        }
-    }
-
-    /// Writes the frames that were put in. A host that takes no more loses them, as a cable would.
-    fn flush(&mut self, pool: &mut Pool) {
-        let tap = &self.tap;
-        let mut refused = false;
-        self.gather.flush(pool, |pieces| match pieces {
-            [frame] => {
-                let _ = tap.send(frame);
-            }
-            pieces => {
-                let mut slices = [IoSlice::new(&[]); MAX_PIECES];
-                for (slice, piece) in slices.iter_mut().zip(pieces) {
-                    *slice = IoSlice::new(piece);
-                }
-                let sent = tap.send_pieces(slices.get(..pieces.len()).unwrap_or(&slices));
-                refused |= sent.is_err_and(|error| error.kind() == ErrorKind::InvalidInput);
-            }
-        });
-        if refused {
-            tracing::warn!(tap = self.tap.name(), "the kernel takes no large frames: one by one from now on");
-            self.gather.set_offload(Offload::default());
-        }
-    }
-}
 
 /// Everything that the thread owns.
 pub(super) struct WorkerThread {
