@@ -7,8 +7,6 @@
 //! is to the peer, everywhere.
 
 pub mod packet;
-pub mod shell;
-pub mod story;
 pub mod timer;
 pub mod entropy;
 
@@ -27,8 +25,9 @@ pub mod story;
 pub mod peer;
 pub mod worker;
 pub mod gatehouse;
-pub mod config;
 pub mod control;
+pub mod uplink;
+pub mod config;
 pub mod shell;
 
 pub mod client;

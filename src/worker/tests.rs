@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::ike::{self as client, Initiator, profile};
 use crate::config::{FileFacts, load};
-use crate::packet::Transmit;
+use crate::packet::{Datagram, Encap, PacketBuf, Transmit};
 use crate::story::Record;
 use profile::Android;
 use std::net::IpAddr;
