@@ -79,6 +79,27 @@ impl Target {
     }
 }
 
+/// How many of everything a worker has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Census {
+    /// Peers.
+    pub peers: usize,
+    /// Exchanges that are not finished.
+    pub half_opens: usize,
+    /// Inbound SPIs.
+    pub spis: usize,
+    /// ISAKMP SAs.
+    pub cookies: usize,
+    /// Ways on which IKE goes to peers.
+    pub paths: usize,
+    /// Peers that speak clear-text L2TP.
+    pub clear_text: usize,
+    /// Hub ports, uplinks among them.
+    pub ports: usize,
+    /// Timers.
+    pub deadlines: usize,
+}
+
 /// The time, three ways: monotonic for timers, wall clock for people and end dates.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -170,6 +191,21 @@ impl Worker {
     #[must_use]
     pub fn drops(&self) -> &Drops {
         &self.drops
+    }
+
+    /// How many entries each table has: all go with the peers that they belong to.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        Census {
+            peers: self.peers.len(),
+            half_opens: self.half_opens.len(),
+            spis: self.by_spi.len(),
+            cookies: self.by_cookie.len(),
+            paths: self.by_path.len(),
+            clear_text: self.by_raw.len(),
+            ports: self.ports.len(),
+            deadlines: self.deadlines.len(),
+        }
     }
 
     /// What there is to count.

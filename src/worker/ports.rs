@@ -38,6 +38,11 @@ impl Ports {
         Self { worker, slots: Slab::new() }
     }
 
+    /// How many numbers are given.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Sets a number aside.
     pub(super) fn reserve(&mut self, holder: Holder) -> PortId {
         let slot = self.slots.insert(Slot { holder, open: None });

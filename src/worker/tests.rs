@@ -308,16 +308,31 @@ fn a_new_phase_1_joins_the_peer_that_it_renews_and_no_other() {
     assert_eq!(w.worker.population(), (1, 0));
     w.renewal(&mut device(apple(KEY), 2), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((1, 0), 0));
-    // Another port of the NAT, another identity (the NAT gave a dead device's port to another), another key; and a
-    // device that connects, which begins on port 500, whatever it has in common with the one that had its port before.
+    // Another port of the NAT, another identity (the NAT gave a dead device's port to another), another key.
     w.renewal(&mut device(apple(KEY), 3), PHONE, 1000);
     assert_eq!(w.worker.population(), (2, 0));
     w.renewal(&mut device(apple(KEY), 4), "192.168.1.21", 0);
     assert_eq!(w.worker.population(), (3, 0));
     w.renewal(&mut device(apple(&second_key), 5), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((4, 0), 0));
+    // A device that connects begins on port 500, whatever it has in common with the one that had its port before.
     w.phase1(&mut device(apple(KEY), 6), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((5, 0), 0));
+}
+
+#[test]
+fn libreswan_renews_on_port_500_as_long_as_it_is_alive() {
+    let libreswan = || client::Config {
+        initial_contact: client::InitialContact::Never,
+        ..profile::libreswan(KEY.into())
+    };
+    let mut w = World::new(CONFIG);
+    w.phase1(&mut device(libreswan(), 1), PHONE, 0);
+    w.phase1(&mut device(libreswan(), 2), PHONE, 0);
+    assert_eq!((w.worker.population(), w.ended().len()), ((1, 0), 0));
+    w.clock.now += Duration::from_secs(91);
+    w.phase1(&mut device(libreswan(), 3), PHONE, 0);
+    assert_eq!((w.worker.population(), w.ended().len()), ((2, 0), 0));
 }
 
 #[test]
