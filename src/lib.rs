@@ -7,6 +7,8 @@
 //! is to the peer, everywhere.
 
 pub mod packet;
+pub mod shell;
+pub mod story;
 pub mod timer;
 pub mod entropy;
 
