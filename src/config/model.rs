@@ -1,11 +1,12 @@
 //! The checked configuration: complete, consistent, every default filled in, every override resolved.
 
 use super::{
-    AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink,
+    AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
 };
 use crate::identity::folded;
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -146,23 +147,21 @@ pub enum Dns {
     Servers(Vec<Ipv4Addr>),
 }
 
-/// One user of one hub, with the defaults of hub and file resolved.
+/// One user of one hub, with the rules of group, hub and file resolved.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The name, as the file spells it.
     pub name: String,
     /// What proves the user.
     pub credential: Credential,
+    /// The group that the user belongs to, as the file spells it where the group is.
+    pub group: Option<String>,
     /// The address that the user always gets; nobody else's.
     pub address: Option<Ipv4Addr>,
-    /// Whether L2TP without IPsec is allowed.
-    pub allow_raw_l2tp: bool,
-    /// How long a client may be silent, 30 seconds to 1 day.
-    pub dead_after: Duration,
-    /// Sessions at a time; unlimited when `None`, else at least 1.
-    pub max_sessions: Option<u32>,
-    /// What happens to one session more.
-    pub on_limit: OnLimit,
+    /// Whether the account is switched off.
+    pub disabled: bool,
+    /// What the user may do.
+    pub terms: Arc<Terms>,
 }
 
 /// What is negotiated inside the tunnel.

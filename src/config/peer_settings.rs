@@ -14,7 +14,7 @@ impl Config {
     #[must_use]
     pub fn peer_settings(&self, force_udp: bool) -> peer::Settings {
         // One patience for all: the layers watch the device, and it has no user yet when they begin.
-        let dead_after = self.hubs.iter().flat_map(|hub| &hub.users).map(|user| user.dead_after).max();
+        let dead_after = self.hubs.iter().flat_map(|hub| &hub.users).map(|user| user.terms.dead_after).max();
         let dead_after = dead_after.unwrap_or(Duration::from_secs(300));
         let workers = usize::from(self.workers.max(1));
         peer::Settings {

@@ -1,13 +1,12 @@
 //! One user's session on one hub, from the verdict to the goodbye.
 
-use crate::config::OnLimit;
+use crate::config::Terms;
 use crate::hub::PortId;
 use crate::identity::account::Authenticated;
 use crate::packet::Path;
 use crate::peer::{LinkKey, Meter};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Somebody whose proof holds, before it is settled whether there is room.
 pub(super) struct Newcomer {
@@ -16,9 +15,7 @@ pub(super) struct Newcomer {
     pub(super) success: Option<String>,
     pub(super) hub: usize,
     pub(super) fixed: Option<Ipv4Addr>,
-    pub(super) dead_after: Duration,
-    pub(super) max_sessions: Option<u32>,
-    pub(super) on_limit: OnLimit,
+    pub(super) terms: Arc<Terms>,
     pub(super) device: String,
     pub(super) identity: String,
     pub(super) path: Path,
@@ -36,8 +33,8 @@ pub struct Session {
     pub hub: usize,
     /// The user's own address, if it has one.
     pub fixed: Option<Ipv4Addr>,
-    /// How long the device may be silent.
-    pub dead_after: Duration,
+    /// What the user may do.
+    pub terms: Arc<Terms>,
     /// Which of the user's devices.
     pub device: String,
     /// The device's Phase 1 identity.
@@ -56,7 +53,7 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(since: u64, device: String, newcomer: Newcomer) -> Self {
-        let Newcomer { link, who, hub, fixed, dead_after, identity, path, meter, .. } = newcomer;
-        Self { link, who, hub, fixed, dead_after, device, identity, path, meter, since, port: None, address: None }
+        let Newcomer { link, who, hub, fixed, terms, identity, path, meter, .. } = newcomer;
+        Self { link, who, hub, fixed, terms, device, identity, path, meter, since, port: None, address: None }
     }
 }

@@ -1,9 +1,12 @@
 //! Who may come in, how, and until when: what the configuration says is what clients meet.
 
 use crate::net::nat::Nat;
-use crate::world::{ClientId, OFFICE_GATEWAY, Office, World};
-use sekisho::client::Profile;
-use sekisho::ppp::AuthMethod;
+use crate::world::{ClientId, OFFICE_GATEWAY, Office, World, login};
+use sekisho::client::{Profile, Reason};
+use sekisho::crypto::Secret;
+use sekisho::ppp::{self, AuthMethod};
+use sekisho::story::Cause;
+use std::time::Duration;
 
 fn at_home(world: &mut World, profile: Profile, name: &str) -> ClientId {
     let home = world.nat(Nat::home());
@@ -30,5 +33,122 @@ fn every_protocol_of_the_list_lets_its_clients_in() {
         assert!(world.ping(client, OFFICE_GATEWAY));
         world.stop(client);
         assert_eq!(world.gateway().last_story().detail.auth, method.name());
+    }
+}
+
+/// The error number that a client shows.
+fn number(reason: &Reason) -> Option<u32> {
+    match reason {
+        Reason::Ppp(ppp::Cause::RefusedByServer { error, .. }) => *error,
+        _ => None,
+    }
+}
+
+/// Worlds begin on Monday, 2026-09-21, 14:13:20 UTC.
+#[test]
+fn the_state_of_an_account_has_its_number_and_cause() {
+    for (settings, error, cause) in [
+        ("disabled: true", 647, Cause::UserDisabled),
+        ("expires: 2026-09-20", 647, Cause::AccountExpired),
+        ("expires: 2026-09-21, time_zone: +10:00", 647, Cause::AccountExpired),
+        ("hours: mon-fri 08:00-14:00", 646, Cause::OutOfHours),
+        ("hours: mon-fri 08:00-18:00, time_zone: +09:00", 646, Cause::OutOfHours),
+        ("access: deny", 649, Cause::AccessDenied),
+        ("group: guests", 649, Cause::AccessDenied),
+    ] {
+        for profile in [Profile::windows10(), Profile::ios17(), Profile::strongswan()] {
+            let office = Office::default().office("groups: { guests: { access: deny } }").user("jiro", settings);
+            let mut world = World::with(office);
+            let client = at_home(&mut world, profile, "jiro");
+            let reason = world.fail_to_connect(client);
+            assert_eq!(number(&reason), Some(error), "{settings}: {reason:?}");
+            let story = world.gateway().last_story();
+            assert_eq!((story.cause, story.stage.as_str()), (cause, "authentication"), "{settings}");
+            assert_eq!(world.gateway().sessions(), 0);
+            // Who does not know the password learns nothing of the account.
+            let mut wrong = login("jiro");
+            wrong.password = Secret::from("guessed");
+            world[client].device.set_login(wrong);
+            assert_eq!(number(&world.fail_to_connect(client)), Some(691), "{settings}");
+            assert_eq!(world.gateway().last_story().cause, Cause::WrongPassword);
+        }
+    }
+}
+
+#[test]
+fn the_nearest_rule_lets_in() {
+    for settings in [
+        "expires: 2026-09-21",
+        "expires: 2026-09-21, time_zone: +09:00",
+        "hours: mon-fri 08:00-18:00",
+        "hours: mon 23:00-24:00, time_zone: +09:00",
+        "group: staff",
+        "access: allow, hours: none",
+    ] {
+        let office = Office::default()
+            .office("groups: { staff: { hours: none } }")
+            .office("hours: tue 08:00-18:00")
+            .user("jiro", settings)
+            .user("yas", "");
+        let office = if settings.contains("hours") || settings.contains("group") {
+            office
+        } else {
+            Office::default().user("jiro", settings)
+        };
+        let mut world = World::with(office);
+        let client = at_home(&mut world, Profile::windows10(), "jiro");
+        world.connect(client);
+    }
+}
+
+#[test]
+fn sessions_are_counted_per_user() {
+    for (on_limit, third) in [
+        ("deny", Err(Cause::SessionLimit)),
+        ("replace-same-device", Err(Cause::SessionLimit)),
+        ("replace-oldest", Ok(Cause::ReplacedByNewest)),
+    ] {
+        let office = Office::default().user("jiro", &format!("max_sessions: 2, on_limit: {on_limit}"));
+        let mut world = World::with(office);
+        let phone = at_home(&mut world, Profile::ios17(), "jiro");
+        let laptop = at_home(&mut world, Profile::windows10(), "JIRO");
+        let other = at_home(&mut world, Profile::strongswan(), "yas");
+        let tablet = at_home(&mut world, Profile::network_manager(), "jiro");
+        world.connect(phone);
+        world.run_for(Duration::from_secs(2));
+        world.connect(laptop);
+        world.connect(other);
+        match third {
+            Ok(cause) => {
+                world.connect(tablet);
+                world.run_for(Duration::from_secs(1));
+                assert_eq!(world.gateway().causes(), [cause], "{on_limit}");
+                assert!(world[phone].address().is_none() && world[laptop].address().is_some(), "the oldest goes");
+            }
+            Err(cause) => {
+                assert_eq!(number(&world.fail_to_connect(tablet)), Some(649), "{on_limit}");
+                assert_eq!(world.gateway().causes(), [cause], "{on_limit}");
+            }
+        }
+        assert_eq!(world.gateway().sessions(), 3);
+        for client in [laptop, other] {
+            assert!(world.ping(client, OFFICE_GATEWAY), "{on_limit}");
+        }
+    }
+}
+
+/// The very device that comes back takes its own place, whatever `on_limit` says of others.
+#[test]
+fn a_device_replaces_itself_under_any_limit() {
+    for on_limit in ["deny", "replace-same-device", "replace-oldest"] {
+        let office = Office::default().user("jiro", &format!("max_sessions: 1, on_limit: {on_limit}"));
+        let mut world = World::with(office);
+        let laptop = at_home(&mut world, Profile::windows10(), "jiro");
+        let before = world.connect(laptop).address;
+        world.vanish(laptop);
+        world.run_for(Duration::from_secs(30));
+        assert_eq!(world.connect(laptop).address, before, "{on_limit}");
+        assert!(world.ping(laptop, OFFICE_GATEWAY), "{on_limit}");
+        assert_eq!(world.gateway().sessions(), 1);
     }
 }

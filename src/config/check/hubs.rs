@@ -29,6 +29,8 @@ impl Check<'_> {
                     self.overlap(&path.key("network"), hub, earlier);
                 }
             }
+            self.rules(&path, &hub.rules());
+            self.groups(&path.key("groups"), hub);
             let users = self.users(&path.key("users"), hub, file);
             hubs.push(self.hub(&path, name, hub, users));
         }
