@@ -290,6 +290,25 @@ fn a_new_pair_sends_once_it_is_confirmed() {
     assert!(w.receive(&old).is_ok());
 }
 
+/// QM3 was lost, the client is idle, and deletes the old pair at the end of its life.
+#[test]
+fn the_last_pair_sends_even_if_its_third_message_was_lost() {
+    let mut w = World::with(SHA1);
+    let packet = w.sealed(b"authentic");
+    w.receive(&packet).unwrap();
+    w.gateway.install(w.now, SaParams { confirmed: false, ..pair(SHA1, 2) }).unwrap();
+    w.client.install(w.now, mirrored(SHA1, 2)).unwrap();
+    assert_eq!(outbound_spi(&w.answered(b"x")), 0xc000_0001);
+    // --> Delete of the old pair
+    w.gateway.retire(w.now, 0x0100_0001);
+    assert!(w.gateway.can_send());
+    assert_eq!(outbound_spi(&w.answered(b"x")), 0xc000_0002);
+    w.now += CONFIRM_WITHIN + LINGER;
+    assert!(matches!(w.timeout()[..], [Event::Expired { limit: Limit::Retired, .. }]));
+    assert_eq!(outbound_spi(&w.answered(b"x")), 0xc000_0002);
+    assert!(w.gateway.poll_timeout().unwrap() > w.now, "it lives to the end of its life");
+}
+
 #[test]
 fn a_deleted_pair_sends_no_more_and_lingers_inbound() {
     let mut w = World::with(SHA1);

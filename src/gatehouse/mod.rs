@@ -6,6 +6,8 @@ mod admission;
 mod place;
 mod session;
 mod stories;
+#[cfg(test)]
+mod tests;
 
 pub use session::Session;
 pub use stories::Stories;
@@ -61,7 +63,7 @@ impl Gatehouse {
             .hubs
             .iter()
             .zip(0..)
-            .map(|(hub, id)| Hub::new(clock.now, HubId(id), &hub.name, place::hub_settings(hub), entropy.fork()))
+            .map(|(hub, id)| Hub::new(clock.now, HubId(id), &hub.name, place::hub_settings(hub, &host_dns), entropy.fork()))
             .collect();
         Self { config, began: clock.now, hubs, sessions: BTreeMap::new(), stories: Stories::default(), host_dns }
     }

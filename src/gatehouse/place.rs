@@ -13,20 +13,36 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// The hub's own rules from its configuration.
-pub(super) fn hub_settings(hub: &config::Hub) -> hub::Settings {
+pub(super) fn hub_settings(hub: &config::Hub, host_dns: &[Ipv4Addr]) -> hub::Settings {
     let network = Network { address: hub.network.address(), prefix: hub.network.prefix() };
     let reserved: BTreeMap<_, _> = hub
         .users
         .iter()
         .filter_map(|user| Some((user.address?, lease::Reserved::User(crate::identity::folded(&user.name).into()))))
         .collect();
-    hub::Settings::new(lease::Settings {
+    let leases = lease::Settings {
         gateway: Some(hub.gateway),
         range: (hub.dhcp.range.first(), hub.dhcp.range.last()),
         lease: hub.dhcp.lease,
         reserved,
         ..lease::Settings::of_network(network)
-    })
+    };
+    let dhcp = hub::dhcp::Settings {
+        // Behind a named TAP there may be stations of their own; behind NAT there is the host alone.
+        serve: hub.uplink == config::Uplink::Tap,
+        dns: name_servers(hub, host_dns).to_vec(),
+        domain: hub.dhcp.domain.clone(),
+        ..hub::dhcp::Settings::default()
+    };
+    hub::Settings { dhcp, ..hub::Settings::new(leases) }
+}
+
+/// The name servers that a hub's clients are told.
+fn name_servers<'a>(hub: &'a config::Hub, host_dns: &'a [Ipv4Addr]) -> &'a [Ipv4Addr] {
+    match &hub.dhcp.dns {
+        config::Dns::Servers(servers) => servers,
+        config::Dns::OfHost => host_dns,
+    }
 }
 
 impl Gatehouse {
@@ -72,11 +88,7 @@ impl Gatehouse {
         session.port = Some(port);
         session.address = Some(address);
         let settings = self.config.hubs.get(session.hub).ok_or(Cause::Internal)?;
-        let servers = match &settings.dhcp.dns {
-            config::Dns::Servers(servers) => servers.as_slice(),
-            config::Dns::OfHost => &self.host_dns,
-        };
-        let mut dns = servers.iter().copied();
+        let mut dns = name_servers(settings, &self.host_dns).iter().copied();
         let grant = AddressGrant {
             address,
             gateway: settings.gateway,
@@ -98,6 +110,11 @@ impl Gatehouse {
 
     /// A frame for the hub's own services.
     pub(super) fn serve(&mut self, clock: Clock, hub: HubId, from: PortId, frame: &PacketBuf, out: &mut Output) {
-        let _ = (clock, hub, from, frame, out);
+        let Some(owner) = self.hubs.get_mut(hub.0 as usize) else { return };
+        let mut events = hub::Output::default();
+        if let Err(reason) = owner.handle_frame(clock.now, from, frame, &mut events) {
+            tracing::debug!(hub = owner.name(), port = %from, %reason, "service frame not answered");
+        }
+        self.carry_out(hub, events, out);
     }
 }

@@ -12,10 +12,12 @@
 //! | `learning` | ageing without scans, damping of stations that flap |
 //! | `permit` | what it takes to open a port |
 //! | `lease`, `interval`, `snapshot` | addresses: who has which, on disk too |
-//! | `dhcp` | the leases' second way out: DHCP on the wire |
+//! | `dhcp`, `service` | the leases' second way out: DHCP on the wire |
 //!
 //! Must not know what is on the other side of a port, nor do I/O.
 
+pub mod dhcp;
+mod event;
 mod fdb;
 mod ingress;
 mod interval;
@@ -24,11 +26,14 @@ pub mod lease;
 mod mac;
 mod permit;
 mod policy;
+mod pool;
 mod roster;
+mod service;
 pub mod snapshot;
 mod stations;
 mod table;
 
+pub use event::{Event, Output};
 pub use fdb::{Host, Look, Scope, Station, View};
 pub use ingress::{Forward, Ingress, Kind, Notice, Notices, PortId};
 pub use mac::stable_mac;
@@ -40,13 +45,13 @@ pub use crate::wire::ether::Mac;
 
 use crate::entropy::Entropy;
 use crate::identity::{Authenticated, folded, same_name};
-use crate::packet::PacketBuf;
 use fdb::{Flags, Service, Value, station};
 use ingress::Gate;
 use learning::{Movers, Turns};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Number of a hub, unique in the process.
@@ -75,6 +80,8 @@ pub struct Settings {
     pub flood_copies_per_second: u32,
     /// The rules of client ports that have none of their own.
     pub client: Policy,
+    /// DHCP on the wire and over links.
+    pub dhcp: dhcp::Settings,
 }
 
 impl Settings {
@@ -90,6 +97,7 @@ impl Settings {
             host_ageing: Duration::from_secs(120),
             flood_copies_per_second: 100_000,
             client: Policy::client(),
+            dhcp: dhcp::Settings::default(),
         }
     }
 }
@@ -125,53 +133,6 @@ pub enum AssignError {
     Refused(#[from] lease::Refusal),
 }
 
-/// What happened that somebody should know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
-    /// A station showed up behind another port and is followed.
-    StationMoved {
-        /// The station.
-        mac: Mac,
-        /// Where it was.
-        from: PortId,
-        /// Where it is.
-        to: PortId,
-    },
-    /// A station shows up behind two ports in turn (a loop, or two with one address): it stays where it was for a while.
-    StationFlaps {
-        /// The station.
-        mac: Mac,
-        /// Where it stays.
-        stays: PortId,
-        /// Where else it shows up.
-        also: PortId,
-    },
-    /// A port has as many stations as it may; further ones are not let in.
-    PortFull(PortId),
-    /// The hub has as many stations as it may; further ones are not let in.
-    HubFull,
-    /// Somebody behind a port claims a MAC or IP address that is a client's or the hub's.
-    AddressConflict {
-        /// Behind which port.
-        port: PortId,
-        /// Who.
-        mac: Mac,
-        /// The IP address; `None` if it is the MAC address.
-        address: Option<Ipv4Addr>,
-    },
-    /// A DHCP lease ended.
-    LeaseExpired(lease::Lease),
-}
-
-/// Effects of the owner's work.
-#[derive(Debug, Default)]
-pub struct Output {
-    /// What happened.
-    pub events: Vec<Event>,
-    /// Frames of the hub itself: each to one port, or to all of a scope.
-    pub frames: Vec<(Forward, PacketBuf)>,
-}
-
 /// A port as its owner knows it, for listings.
 #[derive(Clone, Debug)]
 pub struct PortInfo {
@@ -197,11 +158,25 @@ struct Record {
     policy: Policy,
     /// For client ports: the key of their lease, and their slot among those that hear floods.
     client: Option<(lease::Key, u32)>,
-    /// For trunks: what their worker sees without being told, and the keys that go with the port.
-    gate: Option<Arc<Gate>>,
+    /// What its worker sees without being told.
+    gate: Arc<Gate>,
+    /// For trunks: pinned stations.
     known: Vec<KnownStation>,
-    /// When a conflict behind this port was last told of.
+    /// When a conflict, or a refusal, behind this port was last told of.
     conflict_told: Option<u32>,
+    refusal_told: Option<u32>,
+}
+
+impl Record {
+    fn new(
+        info: PortInfo,
+        policy: Policy,
+        client: Option<(lease::Key, u32)>,
+        gate: Arc<Gate>,
+        known: Vec<KnownStation>,
+    ) -> Self {
+        Self { info, policy, client, gate, known, conflict_told: None, refusal_told: None }
+    }
 }
 
 /// The owner of one hub.
@@ -221,6 +196,8 @@ pub struct Hub {
     hub_full: bool,
     full_told: bool,
     pool: lease::Pool,
+    server: dhcp::Server,
+    service_mac: Mac,
 }
 
 impl Hub {
@@ -230,7 +207,7 @@ impl Hub {
         let mut seed = || [entropy.u64(), entropy.u64()];
         let seeds = [seed(), seed()];
         let tables = fdb::Owned::new(seeds, Service::default(), settings.flood_copies_per_second);
-        Self {
+        let mut hub = Self {
             id,
             name: name.into(),
             online: true,
@@ -245,7 +222,12 @@ impl Hub {
             movers: Movers::default(),
             hub_full: false,
             full_told: false,
-        }
+            server: dhcp::Server::default(),
+            service_mac: Self::own_mac(name),
+        };
+        hub.take_place();
+        hub.publish();
+        hub
     }
 
     /// Its number.
@@ -300,6 +282,7 @@ impl Hub {
             self.pool.apply(settings.leases.clone());
         }
         self.settings = settings;
+        self.take_place();
         self.set_gates();
         self.publish();
     }
@@ -332,10 +315,10 @@ impl Hub {
         let user = Some(who.user().into());
         let info = PortInfo { id, kind: Kind::Client, user, mac, address: None, opened: now, stations: 0 };
         let client = Some((key, slot));
-        self.ports
-            .insert(id, Record { info, policy, client, gate: None, known: Vec::new(), conflict_told: None });
+        let gate = Arc::new(Gate::default());
+        self.ports.insert(id, Record::new(info, policy, client, gate.clone(), Vec::new()));
         self.publish();
-        Ok(Ingress::new(self.id, id, Kind::Client, mac, policy, None))
+        Ok(Ingress::new(self.id, id, Kind::Client, mac, policy, gate))
     }
 
     /// Opens a port that is not a client's.
@@ -370,13 +353,11 @@ impl Hub {
         }
         let gate = Arc::new(Gate::default());
         let info = PortInfo { id, kind, user: None, mac: Mac::ZERO, address: None, opened: now, stations: 0 };
-        let record =
-            Record { info, policy, client: None, gate: Some(gate.clone()), known, conflict_told: None };
-        self.ports.insert(id, record);
+        self.ports.insert(id, Record::new(info, policy, None, gate.clone(), known));
         self.set_gates();
         self.tables.changed();
         self.publish();
-        Ok(Ingress::new(self.id, id, kind, Mac::ZERO, policy, Some(gate)))
+        Ok(Ingress::new(self.id, id, kind, Mac::ZERO, policy, gate))
     }
 
     fn may_open(&self, id: PortId) -> Result<(), OpenError> {
@@ -450,9 +431,11 @@ impl Hub {
         Some(policy)
     }
 
-    /// Closes a port. Its stations are gone, its lease is remembered for its user and device.
+    /// Closes a port: its [`Ingress`] sends nothing from now on, wherever it is. Its stations are gone, its lease is
+    /// remembered for its user and device.
     pub fn close(&mut self, now: Instant, id: PortId) {
         let Some(record) = self.ports.remove(&id) else { return };
+        record.gate.closed.store(true, Ordering::Release);
         if let Some((_, slot)) = record.client {
             self.tables.remove_client(slot, id);
             self.tables.stations.remove(station(record.info.mac, 0));
@@ -466,6 +449,9 @@ impl Hub {
             self.tables.changed();
             self.forget_known(&record.known);
             self.forget_stations_of(id);
+            self.server.forget(id);
+            // The gateway's address may be the server's from now on.
+            self.take_place();
         }
         self.set_gates();
         self.publish();
@@ -494,13 +480,14 @@ impl Hub {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let turns = [self.station_turns.next(), self.host_turns.next()];
         let ageing = turns.into_iter().flatten().min().map(|step| self.view.step_at(step));
-        ageing.into_iter().chain(self.pool.poll_timeout()).min()
+        ageing.into_iter().chain(self.pool.poll_timeout()).chain(self.server.poll_timeout()).min()
     }
 
     /// Ends what has come to its end at `now`: at most [`Self::TURNS`] entries at a time, so that a mass of them stalls
     /// nobody; `poll_timeout` stays due while there is more.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Output) {
         self.age(self.view.step(now));
+        self.end_probes(now, out);
         for _ in 0..Self::TURNS {
             let Some(lease) = self.pool.expire(now) else { break };
             if matches!(lease.state, lease::State::Leased(_)) {
@@ -530,5 +517,7 @@ impl std::fmt::Debug for Hub {
     }
 }
 
+#[cfg(test)]
+mod dhcp_tests;
 #[cfg(test)]
 mod tests;

@@ -23,9 +23,7 @@ pub enum EntryError {
 
 impl Record {
     fn set_gate(&self, hub_full: bool) {
-        if let Some(gate) = &self.gate {
-            gate.full.store(hub_full || self.info.stations >= self.policy.max_macs, Ordering::Relaxed);
-        }
+        self.gate.full.store(hub_full || self.info.stations >= self.policy.max_macs, Ordering::Relaxed);
     }
 }
 
@@ -35,7 +33,10 @@ impl Hub {
         let step = self.view.step(now);
         match notice {
             Notice::Station { port, mac, vlan } => self.learn_station(step, port, mac, vlan, out),
-            Notice::Host { port, address, mac } => self.learn_host(step, port, address, mac),
+            Notice::Host { port, address, mac } => {
+                self.learn_host(step, port, address, mac);
+                self.hear_claim(now, address, mac, out);
+            }
             Notice::Conflict { port, mac, address } => self.tell_conflict(step, port, mac, address, out),
         }
         self.publish();
@@ -121,7 +122,7 @@ impl Hub {
         }
     }
 
-    fn learn_host(&mut self, step: u32, port: PortId, address: Ipv4Addr, mac: Mac) {
+    pub(super) fn learn_host(&mut self, step: u32, port: PortId, address: Ipv4Addr, mac: Mac) {
         // Only a station that is known behind this port can have an address here; its own notice came first.
         let place = self.tables.stations.find(station(mac, 0)).map(|value| Value(value).port());
         let fixed =

@@ -1,20 +1,20 @@
 use super::*;
 use crate::crypto::Secret;
 use crate::identity::account::{Account, Credential, Proof, verify};
-use crate::packet::{Drop, WorkerId};
+use crate::packet::{Drop, PacketBuf, WorkerId};
 use crate::wire::ether::{Arp, EtherType, header};
 use crate::wire::inet::{Network, udp_packet};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-const W0: WorkerId = WorkerId(0);
-const W1: WorkerId = WorkerId(1);
-const UPLINK: PortId = PortId::new(W0, 900);
-const BRIDGE: PortId = PortId::new(W1, 901);
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 1);
-const GATEWAY_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
-const LAN_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x77]);
-const BEYOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
+pub(super) const W0: WorkerId = WorkerId(0);
+pub(super) const W1: WorkerId = WorkerId(1);
+pub(super) const UPLINK: PortId = PortId::new(W0, 900);
+pub(super) const BRIDGE: PortId = PortId::new(W1, 901);
+pub(super) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 1);
+pub(super) const GATEWAY_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
+pub(super) const LAN_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x77]);
+pub(super) const BEYOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 fn start() -> Instant {
@@ -27,63 +27,69 @@ pub(super) fn who(user: &str, hub: &str) -> Authenticated {
     verify(Some(account), &Proof::Pap { password: Secret::new(b"pw".to_vec()) }).unwrap().who
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings::new(lease::Settings::of_network("10.60.0.0/16".parse::<Network>().unwrap()))
 }
 
-struct World {
-    now: Instant,
-    hub: Hub,
-    out: Output,
-    notices: Notices,
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) hub: Hub,
+    pub(super) out: Output,
+    pub(super) notices: Notices,
 }
 
 impl World {
-    fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         let now = start();
         let hub = Hub::new(now, HubId(1), "HUB1", settings, Entropy::from_number(1));
         Self { now, hub, out: Output::default(), notices: Notices::default() }
     }
 
-    fn pass(&mut self, seconds: u64) {
+    pub(super) fn pass(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         while self.hub.poll_timeout().is_some_and(|at| at <= self.now) {
             self.hub.handle_timeout(self.now, &mut self.out);
         }
     }
 
-    fn client(&mut self, worker: WorkerId, slot: u32, user: &str) -> Ingress {
+    pub(super) fn client(&mut self, worker: WorkerId, slot: u32, user: &str) -> Ingress {
         self.client_with(worker, slot, user, None)
     }
 
-    fn client_with(&mut self, worker: WorkerId, slot: u32, user: &str, rules: Option<Policy>) -> Ingress {
+    pub(super) fn client_with(
+        &mut self,
+        worker: WorkerId,
+        slot: u32,
+        user: &str,
+        rules: Option<Policy>,
+    ) -> Ingress {
         let id = PortId::new(worker, slot);
         let mut port = self.hub.open_client(self.now, id, &who(user, "hub1"), "phone", rules).unwrap();
         port.set_address(Some(self.hub.assign(id, None, None).unwrap()));
         port
     }
 
-    fn uplink(&mut self) -> Ingress {
+    pub(super) fn uplink(&mut self) -> Ingress {
         let known = KnownStation { mac: GATEWAY_MAC, addresses: vec![GATEWAY] };
         self.hub.open_uplink(self.now, UPLINK, UplinkPermit::uplink_by_configuration(vec![known])).unwrap()
     }
 
-    fn bridge(&mut self) -> Ingress {
+    pub(super) fn bridge(&mut self) -> Ingress {
         self.hub.open_uplink(self.now, BRIDGE, UplinkPermit::bridge_by_configuration()).unwrap()
     }
 
-    fn send(&mut self, from: &mut Ingress, frame: &[u8]) -> Forward {
+    pub(super) fn send(&mut self, from: &mut Ingress, frame: &[u8]) -> Forward {
         let look = self.hub.view().look(self.now);
         from.forward(&look, frame, &mut self.notices)
     }
 
-    fn send_ip(&mut self, from: &mut Ingress, to: Mac, destination: Ipv4Addr) -> Forward {
+    pub(super) fn send_ip(&mut self, from: &mut Ingress, to: Mac, destination: Ipv4Addr) -> Forward {
         let bytes = ip(to, from, destination);
         self.send(from, &bytes)
     }
 
     /// Sends a frame and lets the owner hear what was noticed.
-    fn send_and_learn(&mut self, from: &mut Ingress, frame: &[u8]) -> Forward {
+    pub(super) fn send_and_learn(&mut self, from: &mut Ingress, frame: &[u8]) -> Forward {
         let forward = self.send(from, frame);
         for notice in self.notices.drain() {
             self.hub.handle_notice(self.now, notice, &mut self.out);
@@ -99,7 +105,7 @@ impl World {
     }
 }
 
-fn frame(to: Mac, from: Mac, ethertype: EtherType, payload: &[u8]) -> PacketBuf {
+pub(super) fn frame(to: Mac, from: Mac, ethertype: EtherType, payload: &[u8]) -> PacketBuf {
     let mut buf = PacketBuf::from_slice(payload);
     buf.put_front(&header(to, from, ethertype));
     buf
@@ -131,10 +137,11 @@ fn clients_reach_each_other_and_the_gateway() {
 #[test]
 fn a_closed_port_is_gone_at_once() {
     let mut w = World::new(settings());
-    let (mut a, b) = (w.client(W0, 1, "jiro"), w.client(W0, 2, "yas"));
+    let (mut a, mut b) = (w.client(W0, 1, "jiro"), w.client(W0, 2, "yas"));
     let to_b = ip(b.mac(), &a, b.address().unwrap());
     w.hub.close(w.now, b.id());
-    assert_eq!(w.send(&mut a, &to_b), Forward::Flood(Scope::Trunks));
+    assert_eq!(w.send_ip(&mut b, a.mac(), a.address().unwrap()), Forward::Discard(Drop::NoPort));
+    assert_eq!(w.send(&mut a, &to_b), Forward::Discard(Drop::NoPort));
     assert_eq!(w.hub.view().mac_of(b.address().unwrap()), None);
     assert!(w.hears(Scope::All, a.id()).is_empty());
     // The same user and device come back to the same MAC and address, whatever the port.
@@ -241,10 +248,12 @@ fn arp_goes_where_the_answer_is() {
     let ask = |target| Arp::request(GATEWAY_MAC, GATEWAY, target).frame(Mac::BROADCAST);
     assert_eq!(w.send(&mut uplink, &ask(a.address().unwrap())), Forward::To(a.id()));
     // Nobody here has it: no client hears it.
+    assert_eq!(w.send(&mut uplink, &ask(Ipv4Addr::new(10, 60, 9, 9))), Forward::Discard(Drop::NoPort));
+    let _bridge = w.bridge();
     assert_eq!(w.send(&mut uplink, &ask(Ipv4Addr::new(10, 60, 9, 9))), Forward::Flood(Scope::Trunks));
     let hello = Arp::announcement(b.mac(), b.address().unwrap()).frame(Mac::BROADCAST);
     assert_eq!(w.send(&mut b, &hello), Forward::Flood(Scope::Trunks));
-    assert_eq!(w.hears(Scope::Trunks, b.id()), [UPLINK]);
+    assert_eq!(w.hears(Scope::Trunks, b.id()), [UPLINK, BRIDGE]);
 }
 
 #[test]
@@ -416,6 +425,18 @@ fn storms_are_cut() {
 }
 
 #[test]
+fn the_rest_of_a_lans_traffic_is_no_storm() {
+    let mut w = World::new(settings());
+    let mut bridge = w.bridge();
+    let _client = w.client(W0, 1, "jiro");
+    for _ in 0..100_000 {
+        let stray = lan_ip(Mac([2, 0, 0, 0, 8, 8]), LAN_MAC, BEYOND);
+        assert_eq!(w.send(&mut bridge, &stray), Forward::Discard(Drop::NoPort));
+    }
+    assert_eq!(w.send(&mut bridge, &lan_ip(Mac::BROADCAST, LAN_MAC, BEYOND)), Forward::Flood(Scope::All));
+}
+
+#[test]
 fn all_floods_of_a_hub_share_a_budget_of_copies() {
     let mut w = World::new(Settings { flood_copies_per_second: 1000, ..settings() });
     let mut ports: Vec<Ingress> = (0..50).map(|n| w.client(W0, n, &format!("user{n}"))).collect();
@@ -478,6 +499,7 @@ fn router_advertisements_can_be_kept_out() {
     let guard = Policy { guard_ra: true, guard_dhcp: true, ..Policy::trunk() };
     let permit = UplinkPermit::bridge_by_configuration().with_policy(guard);
     let mut bridge = w.hub.open_uplink(w.now, BRIDGE, permit).unwrap();
+    let _uplink = w.uplink();
     let packet = |next: u8, rest: &[u8]| {
         let mut bytes = vec![0x60, 0, 0, 0, 0, 0, next, 255];
         bytes.extend([0; 32]);
@@ -489,7 +511,8 @@ fn router_advertisements_can_be_kept_out() {
     assert_eq!(w.send(&mut bridge, &packet(60, &[58, 0, 0, 0, 0, 0, 0, 0, 134, 0])), rogue);
     assert_eq!(w.send(&mut bridge, &packet(44, &[58, 0, 0, 0, 0, 0, 0, 0, 134, 0])), rogue);
     assert_eq!(w.send(&mut bridge, &packet(17, &[2, 35, 2, 34])), rogue);
-    assert_eq!(w.send(&mut bridge, &packet(58, &[135, 0])), Forward::Flood(Scope::All));
+    // Neighbour discovery passes, but links do not carry it.
+    assert_eq!(w.send(&mut bridge, &packet(58, &[135, 0])), Forward::Flood(Scope::Trunks));
     let dhcp = udp_packet((BEYOND, 67), (Ipv4Addr::BROADCAST, 68), b"");
     assert_eq!(w.send(&mut bridge, &frame(Mac::BROADCAST, LAN_MAC, EtherType::IPV4, &dhcp)), rogue);
 }

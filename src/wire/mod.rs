@@ -6,6 +6,7 @@
 
 pub mod avp;
 pub mod chap;
+pub mod dhcp;
 pub mod isakmp;
 pub mod natt;
 

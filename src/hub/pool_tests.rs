@@ -326,6 +326,8 @@ fn check(pool: &Pool) -> Result<(), TestCaseError> {
         prop_assert_eq!(pool.leases[address].state, State::Bound(*port));
     }
     prop_assert_eq!(pool.due.len(), held.len() - bound);
+    prop_assert_eq!(pool.declined as usize, declined);
+    prop_assert_eq!(pool.by_mac.values().sum::<u32>() as usize, held.len() - bound - declined);
     prop_assert!(pool.past.len() <= pool.settings.remember);
     prop_assert!(pool.past.iter().all(|(at, address)| pool.leases[address].state == State::Past(*at)));
     // Fresh addresses are exactly those that anybody may get and nobody has or had.
