@@ -38,7 +38,7 @@ pub use calendar::{Hours, Offset};
 pub use finding::{Finding, Position, Report, Severity};
 pub use limit::Limit;
 pub use load::{FileFacts, Loaded, load};
-pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, Sessions, User};
+pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User};
 pub use network::{AddressRange, Network};
 pub use rules::Rules;
 pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink};

@@ -76,9 +76,20 @@ pub struct Ports {
 pub struct Ipsec {
     /// The ranked list of algorithms.
     pub policy: Policy,
-    /// The keys in the order of the file, 1 to 16 of them when L2TP/IPsec is on, all different, none empty. Those whose
+    /// The keys in the order of the file, at most 16 (and at least one, or a group, when L2TP/IPsec is on), all different, none empty. Those whose
     /// time is over when the file is read are not among them.
     pub psks: Vec<Psk>,
+    /// The groups that may use Aggressive Mode; their keys are no others' and all different.
+    pub groups: Vec<PskGroup>,
+}
+
+/// A group of clients that name it in Aggressive Mode.
+#[derive(Clone, Debug)]
+pub struct PskGroup {
+    /// The name, as clients send it: case counts.
+    pub name: String,
+    /// Its key.
+    pub psk: Psk,
 }
 
 /// One pre-shared key.

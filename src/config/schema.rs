@@ -98,6 +98,8 @@ pub struct Ipsec {
     pub policy: Policy,
     /// The pre-shared keys.
     pub psk: Psks,
+    /// Groups that clients name in Aggressive Mode, each with its own key.
+    pub groups: BTreeMap<String, PskEntry>,
 }
 
 /// A ranked list of algorithms: ours decides, not the client's.

@@ -57,6 +57,8 @@ fn the_full_example_loads_without_a_warning() {
     assert_eq!(config.ipsec.psks[1].until, Some(4_102_444_800));
     let guests = config.ipsec.psks[2].hub.map(|index| config.hubs[index].name.as_str());
     assert_eq!(guests, Some("GUESTS"));
+    let sales = &config.ipsec.groups[0];
+    assert_eq!((sales.name.as_str(), sales.psk.until), ("sales", Some(4_102_444_800)));
     assert_eq!(config.default_hub().unwrap().name, "OFFICE");
     let office = config.hub("office").unwrap();
     let user = |name| office.user(name).unwrap();
@@ -477,6 +479,40 @@ default_hub: A
     :15:69: error: hubs.B.users.u.group: there is no group `staff` in this hub
         hint: groups stand beside the users: groups: { staff: {} }
     ");
+}
+
+#[test]
+fn groups_have_keys_of_their_own() {
+    let text = "
+ipsec:
+  psk: kT7nVpQ2xWz9RbHm4cJd
+  groups:
+    sales: kT7nVpQ2xWz9RbHm4cJd
+    guests: { key: nP4rTz8vKq2LmXw7HsJd, hub: B, until: 2026-11-21 }
+    others: nP4rTz8vKq2LmXw7HsJd
+    weak: { key: sales }
+    ' x': { kee: 1 }
+hubs: { A: { network: 10.1.0.0/24 } }
+";
+    insta::assert_snapshot!(said(text), @r"
+    :5:5: error: ipsec.groups.sales: the key of this group is in `psk`, too
+        hint: who listens to Aggressive Mode can try keys at leisure: give each group one of its own
+    :6:42: error: ipsec.groups.guests.hub: there is no hub `B`
+        hint: did you mean `A`?
+    :6:50: warning: ipsec.groups.guests.until: the time of this key was over with 2026-11-21
+        hint: remove it, or move the date
+    :7:5: error: ipsec.groups.others: another group has this key
+        hint: who listens to Aggressive Mode can try keys at leisure: give each group one of its own
+    :8:5: warning: ipsec.groups.weak: this key is weak: 5 characters; at least 20 withstand guessing
+        hint: `sekisho up` makes a good one; so does: openssl rand -base64 24
+    :9:13: error: ipsec.groups. x.kee: there is no key `kee` in ipsec.groups. x
+        hint: did you mean `key`?
+    ");
+    let alone = "ipsec: { groups: { sales: nP4rTz8vKq2LmXw7HsJd } }\nhubs: { A: { network: 10.1.0.0/24 } }\n";
+    let config = read(alone).unwrap().config;
+    let settings = config.peer_settings(false).ike;
+    assert_eq!((settings.psks.len(), settings.groups[0].name.as_slice()), (0, &b"sales"[..]));
+    assert!(settings.is_group(settings.groups[0].psk.id) && settings.psk(settings.groups[0].psk.id).is_some());
 }
 
 #[test]

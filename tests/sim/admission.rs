@@ -1,11 +1,16 @@
 //! Who may come in, how, and until when: what the configuration says is what clients meet.
 
 use crate::net::nat::Nat;
-use crate::world::{ClientId, OFFICE_GATEWAY, Office, World, login};
+use crate::world::{ClientId, OFFICE_GATEWAY, Office, PSK, World, login};
+use sekisho::client::ike::Mode;
+use sekisho::client::ike::profile::Android;
 use sekisho::client::{Profile, Reason};
 use sekisho::crypto::Secret;
 use sekisho::ppp::{self, AuthMethod};
 use sekisho::story::Cause;
+use sekisho::wire::isakmp::payload::{IdType, Identity};
+use sekisho::wire::isakmp::sa::{Phase1Attribute, Transform};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn at_home(world: &mut World, profile: Profile, name: &str) -> ClientId {
@@ -150,5 +155,81 @@ fn a_device_replaces_itself_under_any_limit() {
         assert_eq!(world.connect(laptop).address, before, "{on_limit}");
         assert!(world.ping(laptop, OFFICE_GATEWAY), "{on_limit}");
         assert_eq!(world.gateway().sessions(), 1);
+    }
+}
+
+/// A client whose user has filled in the field `group name`.
+fn with_group(mut profile: Profile, group: &str, key: &str) -> Profile {
+    let ike = Arc::make_mut(&mut profile.ike);
+    ike.mode = Mode::Aggressive(Identity { kind: IdType::KEY_ID, protocol: 0, port: 0, data: group.into() });
+    ike.psk = Secret::from(key);
+    // Aggressive Mode cannot negotiate the group: everything offered has the same one.
+    let group = |transform: &Transform| transform.attributes.iter().find(|a| a.kind == Phase1Attribute::GROUP.0).cloned();
+    let first = group(&ike.phase1[0]);
+    ike.phase1.retain(|transform| group(transform) == first);
+    profile
+}
+
+const SALES: &str = "nP4rTz8vKq2LmXw7HsJd";
+
+#[test]
+fn a_group_with_its_own_key_may_use_aggressive_mode() {
+    for profile in [Profile::ios17(), Profile::android(Android::Seven), Profile::macos()] {
+        let office = Office::default().ipsec(&format!("groups: {{ sales: \"{SALES}\" }}"));
+        let mut world = World::with(office);
+        let client = at_home(&mut world, with_group(profile.clone(), "sales", SALES), "jiro");
+        // Others go on with theirs.
+        let other = at_home(&mut world, profile.clone(), "yas");
+        world.connect(client);
+        world.connect(other);
+        assert!(world.ping(client, OFFICE_GATEWAY) && world.ping(other, OFFICE_GATEWAY));
+        // The key of the one way opens nothing on the other.
+        for profile in [
+            with_group(profile.clone(), "sales", PSK),
+            profile.clone().with_psk(SALES),
+        ] {
+            let wrong = at_home(&mut world, profile, "mika");
+            world.fail_to_connect(wrong);
+            assert_eq!(world.gateway().last_story().cause, Cause::WrongPsk);
+        }
+        let stranger = at_home(&mut world, with_group(profile, "Sales", SALES), "mika");
+        world.fail_to_connect(stranger);
+        assert_eq!(world.gateway().last_story().cause, Cause::AggressiveModeRefused);
+    }
+}
+
+#[test]
+fn aggressive_mode_without_a_group_is_refused_and_recorded() {
+    let mut world = World::new();
+    let client = at_home(&mut world, with_group(Profile::ios17(), "sales", PSK), "jiro");
+    world.fail_to_connect(client);
+    let story = world.gateway().last_story();
+    assert_eq!((story.cause, story.stage.as_str()), (Cause::AggressiveModeRefused, "ike"));
+    assert!(story.detail.note.contains("sales"), "{}", story.detail.note);
+    assert_eq!(story.detail.client, "Apple");
+}
+
+#[test]
+fn a_groups_key_opens_its_hub_alone() {
+    let office = Office::default().ipsec(&format!("groups: {{ sales: {{ key: \"{SALES}\", hub: GUESTS }} }}"));
+    let mut world = World::with(office);
+    let client = at_home(&mut world, with_group(Profile::ios17(), "sales", SALES), "jiro");
+    assert_eq!(number(&world.fail_to_connect(client)), Some(691));
+    assert_eq!(world.gateway().last_story().cause, Cause::PskOfOtherHub);
+    let guest = at_home(&mut world, with_group(Profile::ios17(), "sales", SALES), "jiro@guests");
+    world.connect(guest);
+}
+
+/// The name of a group is no device's: two alike behind one address are two.
+#[test]
+fn two_alike_of_one_group_and_user_are_two_devices() {
+    let office = Office::default().ipsec(&format!("groups: {{ sales: \"{SALES}\" }}"));
+    let mut world = World::with(office);
+    let home = world.nat(Nat::home());
+    let phones = [(); 2].map(|()| world.client(with_group(Profile::ios17(), "sales", SALES), "jiro", home));
+    let addresses = phones.map(|phone| world.connect(phone).address);
+    assert_ne!(addresses[0], addresses[1]);
+    for phone in phones {
+        assert!(world.ping(phone, OFFICE_GATEWAY));
     }
 }

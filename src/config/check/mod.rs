@@ -36,6 +36,7 @@ pub(super) fn check(
     let hubs = check.hubs(file);
     let default_hub = check.default_hub(file);
     let psks = check.psks(file);
+    let groups = check.psk_groups(file);
     check.raw_l2tp(file, &hubs);
     let ppp = check.ppp(&file.ppp);
     let sessions = check.sessions(&file.sessions);
@@ -46,7 +47,7 @@ pub(super) fn check(
     let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
     (!broken).then(|| Config {
         listen,
-        ipsec: model::Ipsec { policy: file.ipsec.policy, psks },
+        ipsec: model::Ipsec { policy: file.ipsec.policy, psks, groups },
         default_hub,
         hubs,
         ppp,
