@@ -26,6 +26,7 @@ pub mod peer;
 pub mod worker;
 pub mod gatehouse;
 pub mod config;
+pub mod control;
 pub mod shell;
 
 pub mod client;

@@ -38,6 +38,13 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "entropy",
             ],
         ),
+        (
+            "control",
+            &[
+                "config", "gatehouse", "hub", "identity", "peer", "story", "worker", "packet", "wire", "timer",
+                "entropy",
+            ],
+        ),
         ("config", &["crypto", "ike", "l2tp", "ppp", "peer", "hub", "wire", "identity", "packet", "entropy"]),
     ])
 }

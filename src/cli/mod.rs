@@ -2,6 +2,10 @@
 
 mod card;
 mod check;
+mod ctl;
+mod ctl_link;
+mod ctl_show;
+mod ctl_table;
 mod first_run;
 mod hooks;
 mod start;
@@ -27,6 +31,8 @@ enum Command {
     Run(Run),
     /// Check a configuration file: every error and warning, with line and hint. Exit code 0 when it can be used.
     Check(Check),
+    /// Ask or tell a running gateway. Exit code 0 when done, 1 when refused, 3 when no gateway answers.
+    Ctl(ctl::Ctl),
     /// Print the shell's completion script.
     #[command(hide = true)]
     Completion {
@@ -73,6 +79,9 @@ struct Common {
     /// [default: $SEKISHO_STATE_DIR; else /var/lib/sekisho, or ~/.local/state/sekisho without root]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// The control socket, for `sekisho ctl` [default: control.sock in the state directory]
+    #[arg(long, value_name = "FILE")]
+    socket: Option<PathBuf>,
     /// How log lines look, whatever the configuration says.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<Format>,
@@ -102,6 +111,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Up(up) => up::up(&up),
         Command::Run(run) => start::run(&run),
         Command::Check(check) => return check::check(&check.config),
+        Command::Ctl(ctl) => return ctl::ctl(&ctl),
         Command::Completion { shell } => hooks::completion(shell),
         Command::Man => hooks::man(),
     };
@@ -141,6 +151,15 @@ mod tests {
             "sekisho up --state-dir /tmp/x --json",
             "sekisho run --config a.yaml --log-format json",
             "sekisho check --config a.yaml",
+            "sekisho ctl status --json",
+            "sekisho ctl --json session list --hub A --user jiro --from 192.0.2.1",
+            "sekisho ctl session kick 17",
+            "sekisho ctl hub offline A",
+            "sekisho ctl mac delete A 5a:00:00:00:00:01",
+            "sekisho ctl dhcp release A 10.0.0.1",
+            "sekisho ctl stories --failed --limit 5 --lang ja",
+            "sekisho ctl why jiro@A",
+            "sekisho ctl --socket /tmp/s reload --dry-run",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -44,7 +44,8 @@ pub(super) fn start(
     }
     logging::init(config.log, common.log_level.as_deref()).map_err(|error| anyhow!(error))?;
     let log_format = config.log.format;
-    shell::run(shell::Options { config, config_path, state_dir, log_format, on_ready })
+    let socket = common.socket.clone();
+    shell::run(shell::Options { config, config_path, state_dir, socket, log_format, on_ready })
         .map_err(|error| anyhow!(error))
 }
 
@@ -69,15 +70,20 @@ pub(super) fn check_rights(config: &Config, command: &str) -> anyhow::Result<()>
 
 /// The state directory, made if it does not exist.
 pub(super) fn state_dir(common: &Common) -> anyhow::Result<PathBuf> {
-    let path = match &common.state_dir {
-        Some(path) => path.clone(),
-        None => default_state_dir(is_root(), |name| std::env::var_os(name).map(PathBuf::from))?,
-    };
+    let path = wanted_state_dir(common.state_dir.as_deref())?;
     config_file::make_private_dir(&path).with_context(|| {
         format!("cannot make the state directory {} (--state-dir names another)", path.display())
     })?;
     // Files keep their place when somebody changes the working directory.
     Ok(std::path::absolute(&path).unwrap_or(path))
+}
+
+/// The state directory that is wanted: as said, else by default.
+pub(super) fn wanted_state_dir(said: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match said {
+        Some(path) => Ok(path.to_owned()),
+        None => default_state_dir(is_root(), |name| std::env::var_os(name).map(PathBuf::from)),
+    }
 }
 
 /// What the environment says; else the system's place for root, and for everybody else their own (XDG base directories).

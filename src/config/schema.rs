@@ -259,6 +259,18 @@ pub enum Uplink {
     Tap,
 }
 
+impl Uplink {
+    /// The name as it is written in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::None => "none",
+            Self::Tap => "tap",
+        }
+    }
+}
+
 with_rules! {
     /// `hubs.NAME.users.NAME`, with the rules for this user.
     pub struct User {

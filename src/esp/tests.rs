@@ -405,6 +405,15 @@ fn a_lifetime_asks_for_a_successor_and_then_ends() {
 }
 
 #[test]
+fn without_a_lifetime_a_pair_lives_for_eight_hours() {
+    for life_seconds in [None, Some(0)] {
+        let mut w = World::new();
+        w.gateway.install(w.now, SaParams { life_seconds, ..pair(SHA1, 1) }).unwrap();
+        assert_eq!(w.gateway.poll_timeout(), Some(w.now + seconds(28_800 - 30)));
+    }
+}
+
+#[test]
 fn a_pair_with_a_successor_asks_for_none() {
     let mut w = World::new();
     w.gateway.install(w.now, SaParams { life_seconds: Some(30), ..pair(SHA1, 1) }).unwrap();

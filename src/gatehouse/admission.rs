@@ -41,10 +41,10 @@ impl Gatehouse {
         let (verdict, cause) = match judged {
             Ok((session, success)) => {
                 dead_after = Some(session.terms.dead_after);
-                let gateway = config.hubs.get(session.hub).map(|hub| hub.gateway);
+                let gateway = config.hub(session.who.hub()).map(|hub| hub.gateway);
                 tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
                     rule = reading.rule, step = "authenticated", "user authenticated");
-                self.sessions.insert(link, session);
+                self.sessions.insert(session);
                 (AuthVerdict::Admit { success, gateway }, None)
             }
             Err(cause) => {
@@ -64,10 +64,12 @@ impl Gatehouse {
         parsed: &Parsed,
         ask: &Authenticate,
     ) -> Result<Newcomer, Cause> {
-        let hub = parsed.hub.as_deref().and_then(|name| config.hubs.iter().position(|hub| hub.name == name));
-        let user = hub.and_then(|hub| config.hubs.get(hub)?.user(&parsed.user));
-        let account = hub.zip(user).and_then(|(hub, user)| {
-            Some(Account { user: &user.name, hub: &config.hubs.get(hub)?.name, credential: &user.credential })
+        let hub = parsed.hub.as_deref().and_then(|name| self.hub_named(name).zip(config.hub(name)));
+        let user = hub.and_then(|(_, hub)| hub.user(&parsed.user));
+        let account = hub.zip(user).map(|((_, hub), user)| Account {
+            user: &user.name,
+            hub: &hub.name,
+            credential: &user.credential,
         });
         let accepted = verify(account, &ask.proof);
         let (Some(hub), Some(user)) = (hub, user) else {
@@ -97,13 +99,15 @@ impl Gatehouse {
             link: ask.link,
             who: accepted.who,
             success: accepted.ms_success,
-            hub,
+            hub: hub.0,
             fixed: user.address,
             terms: user.terms.clone(),
             device: ask.device.clone(),
             identity: ask.identity.clone(),
             path: ask.path,
             meter: ask.meter.clone(),
+            psk: ask.psk,
+            attempt: ask.attempt,
         })
     }
 
@@ -116,18 +120,15 @@ impl Gatehouse {
     ) -> Result<(Session, Option<String>), Cause> {
         // The same link authenticates anew: its old place goes back, and nobody is told.
         self.leave(clock, newcomer.link);
-        let mine: Vec<LinkKey> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.hub == newcomer.hub && session.who == newcomer.who)
-            .map(|(link, _)| *link)
-            .collect();
+        // The oldest first.
+        let mine: Vec<LinkKey> =
+            self.sessions.of_user(newcomer.hub, newcomer.who.user()).map(|session| session.link).collect();
         let millis = clock.now.saturating_duration_since(self.began).as_millis() as u64;
         let mut device = newcomer.device.clone();
         let mut twin = 1;
         let mut same = None;
         for link in &mine {
-            let Some(session) = self.sessions.get(link) else { continue };
+            let Some(session) = self.sessions.get(*link) else { continue };
             if session.device != device {
                 continue;
             }
@@ -147,9 +148,7 @@ impl Gatehouse {
         if newcomer.terms.max_sessions.is_some_and(|max| others >= max as usize) {
             match newcomer.terms.on_limit {
                 config::OnLimit::ReplaceOldest => {
-                    let oldest = mine.iter().filter(|link| Some(**link) != same).min_by_key(|link| {
-                        self.sessions.get(link).map(|session| (session.since, **link))
-                    });
+                    let oldest = mine.iter().find(|link| Some(**link) != same);
                     if let Some(link) = oldest.copied() {
                         self.evict(clock, link, Cause::ReplacedByNewest, answers);
                     }

@@ -4,6 +4,7 @@
 
 mod admission;
 mod place;
+mod roll;
 mod session;
 mod stories;
 #[cfg(test)]
@@ -12,13 +13,15 @@ mod tests;
 pub use session::Session;
 pub use stories::Stories;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::entropy::Entropy;
 use crate::hub::{Forward, Hub, HubId, KnownStation, Mac, PortId, UplinkPermit, View};
 use crate::packet::PacketBuf;
 use crate::peer::{Answer, Ask, LinkKey};
+use crate::identity::folded;
 use crate::story::Cause;
 use crate::worker::Clock;
+use roll::Roll;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,44 +50,121 @@ pub struct Output {
 pub struct Gatehouse {
     config: Arc<Config>,
     began: Instant,
-    /// In the order of the configuration's hubs; `HubId` is the position.
+    /// In the order of their numbers, which are never used twice.
     hubs: Vec<Hub>,
-    sessions: BTreeMap<LinkKey, Session>,
+    /// By folded name.
+    hub_names: BTreeMap<Box<str>, HubId>,
+    next_hub: u32,
+    sessions: Roll,
     stories: Stories,
     /// The name servers of the host, for hubs that pass them on.
     host_dns: Vec<std::net::Ipv4Addr>,
+    entropy: Entropy,
 }
 
 impl Gatehouse {
     /// Opens the gatehouse for the hubs of a configuration. `clock` must be the one that workers began with.
     #[must_use]
     pub fn new(clock: Clock, config: Arc<Config>, host_dns: Vec<std::net::Ipv4Addr>, entropy: &mut Entropy) -> Self {
-        let hubs = config
-            .hubs
-            .iter()
-            .zip(0..)
-            .map(|(hub, id)| Hub::new(clock.now, HubId(id), &hub.name, place::hub_settings(hub, &host_dns), entropy.fork()))
-            .collect();
-        Self { config, began: clock.now, hubs, sessions: BTreeMap::new(), stories: Stories::default(), host_dns }
+        let mut gatehouse = Self {
+            config: config.clone(),
+            began: clock.now,
+            hubs: Vec::new(),
+            hub_names: BTreeMap::new(),
+            next_hub: 0,
+            sessions: Roll::default(),
+            stories: Stories::default(),
+            host_dns,
+            entropy: entropy.fork(),
+        };
+        for hub in &config.hubs {
+            gatehouse.add_hub(clock.now, hub);
+        }
+        gatehouse
     }
 
-    /// The hubs, in the order of the configuration.
+    fn add_hub(&mut self, now: Instant, hub: &config::Hub) -> HubId {
+        let id = HubId(self.next_hub);
+        self.next_hub += 1;
+        self.hub_names.insert(folded(&hub.name).into(), id);
+        self.hubs.push(Hub::new(now, id, &hub.name, place::hub_settings(hub, &self.host_dns), self.entropy.fork()));
+        id
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The hubs, in the order of their numbers. Those of the first configuration are numbered in its order.
     #[must_use]
     pub fn hubs(&self) -> &[Hub] {
         &self.hubs
     }
 
+    /// One hub.
+    #[must_use]
+    pub fn hub(&self, id: HubId) -> Option<&Hub> {
+        self.hubs.binary_search_by_key(&id, Hub::id).ok().and_then(|at| self.hubs.get(at))
+    }
+
+    /// The number of the hub of this name, in any case.
+    #[must_use]
+    pub fn hub_named(&self, name: &str) -> Option<HubId> {
+        self.hub_names.get(folded(name).as_str()).copied()
+    }
+
+    /// What the configuration says about a hub.
+    #[must_use]
+    pub fn hub_config(&self, id: HubId) -> Option<&config::Hub> {
+        self.config.hub(self.hub(id)?.name())
+    }
+
     /// One hub, to change it.
     pub fn hub_mut(&mut self, id: HubId) -> Option<&mut Hub> {
-        self.hubs.get_mut(id.0 as usize)
+        self.hubs.binary_search_by_key(&id, Hub::id).ok().and_then(|at| self.hubs.get_mut(at))
     }
 
     /// The sessions.
-    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.sessions.values()
+    pub fn sessions(&self) -> impl DoubleEndedIterator<Item = &Session> {
+        self.sessions.iter()
     }
 
-    /// The stories of ended attempts.
+    /// How many sessions there are.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Sessions with numbers above `number`, in the order of their numbers: take a page at a time.
+    pub fn sessions_after(&self, number: u64) -> impl Iterator<Item = &Session> {
+        self.sessions.after(number)
+    }
+
+    /// The session of a number.
+    #[must_use]
+    pub fn session(&self, number: u64) -> Option<&Session> {
+        self.sessions.numbered(number)
+    }
+
+    /// The sessions of a user of a hub, the oldest first.
+    pub fn sessions_of(&self, hub: HubId, user: &str) -> impl Iterator<Item = &Session> {
+        self.sessions.of_user(hub, user)
+    }
+
+    /// The sessions of a hub.
+    pub fn sessions_in(&self, hub: HubId) -> impl Iterator<Item = &Session> {
+        self.sessions.of_hub(hub)
+    }
+
+    /// When the gateway began, on the clock of meters and timers.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The stories of attempts.
     #[must_use]
     pub fn stories(&self) -> &Stories {
         &self.stories
@@ -106,9 +186,9 @@ impl Gatehouse {
         port: PortId,
         gateway_mac: Option<Mac>,
     ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
-        let gateway = self.config.hubs.get(hub.0 as usize).map(|hub| hub.gateway);
+        let gateway = self.hub_config(hub).map(|hub| hub.gateway);
         let known = gateway_mac.zip(gateway).map(|(mac, gateway)| KnownStation { mac, addresses: vec![gateway] });
-        let hub = self.hubs.get_mut(hub.0 as usize).ok_or(crate::hub::OpenError::Offline)?;
+        let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
         let ingress = hub.open_uplink(now, port, UplinkPermit::uplink_by_configuration(known.into_iter().collect()))?;
         Ok((ingress, hub.view().clone()))
     }
@@ -124,12 +204,14 @@ impl Gatehouse {
             Ask::Leave { link, .. } => self.leave(clock, link),
             Ask::Notice { hub, notice } => {
                 let mut events = crate::hub::Output::default();
-                if let Some(owner) = self.hubs.get_mut(hub.0 as usize) {
+                if let Some(owner) = self.hub_mut(hub) {
                     owner.handle_notice(clock.now, notice, &mut events);
                 }
                 self.carry_out(hub, events, out);
             }
             Ask::Service { hub, from, frame } => self.serve(clock, hub, from, &frame, out),
+            Ask::Running(attempt) => self.stories.follow(attempt),
+            Ask::Renewal(attempt) => self.stories.forget(attempt),
             Ask::Ended(record) => {
                 stories::tell(&record);
                 self.stories.keep(*record);
@@ -157,7 +239,7 @@ impl Gatehouse {
     }
 
     fn carry_out(&self, hub: HubId, events: crate::hub::Output, out: &mut Output) {
-        let name = self.hubs.get(hub.0 as usize).map_or("", Hub::name);
+        let name = self.hub(hub).map_or("", Hub::name);
         for event in events.events {
             tracing::info!(hub = name, ?event, step = "hub", "hub event");
         }
@@ -172,9 +254,14 @@ impl Gatehouse {
 
     /// Closes a session because an administrator says so. Returns whether there was one.
     pub fn kick(&mut self, clock: Clock, link: LinkKey, out: &mut Output) -> bool {
-        let known = self.sessions.contains_key(&link);
+        self.close(clock, link, Cause::Kicked, out)
+    }
+
+    /// Closes a session from outside: an administrator, a policy, a reload. Returns whether there was one.
+    pub fn close(&mut self, clock: Clock, link: LinkKey, cause: Cause, out: &mut Output) -> bool {
+        let known = self.sessions.get(link).is_some();
         if known {
-            self.evict(clock, link, Cause::Kicked, &mut out.answers);
+            self.evict(clock, link, cause, &mut out.answers);
         }
         known
     }

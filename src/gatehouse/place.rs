@@ -45,6 +45,11 @@ fn name_servers<'a>(hub: &'a config::Hub, host_dns: &'a [Ipv4Addr]) -> &'a [Ipv4
     }
 }
 
+/// A hub by its number, without borrowing the rest of the gatehouse.
+fn at(hubs: &mut [hub::Hub], id: HubId) -> Option<&mut hub::Hub> {
+    hubs.binary_search_by_key(&id, hub::Hub::id).ok().and_then(|at| hubs.get_mut(at))
+}
+
 impl Gatehouse {
     /// Gives an authenticated link its port and address.
     pub(super) fn join(&mut self, clock: Clock, link: LinkKey, port: PortId, asked: Option<Ipv4Addr>) -> Answer {
@@ -55,14 +60,14 @@ impl Gatehouse {
     }
 
     fn place(&mut self, clock: Clock, link: LinkKey, port: PortId, asked: Option<Ipv4Addr>) -> Result<Answer, Cause> {
-        let session = self.sessions.get_mut(&link).ok_or(Cause::Internal)?;
+        let session = self.sessions.get_mut(link).ok_or(Cause::Internal)?;
         if let Some(old) = session.port.take() {
             // PPP began anew on the same session: the old place goes back first, and its lease is found again.
-            if let Some(hub) = self.hubs.get_mut(session.hub) {
+            if let Some(hub) = at(&mut self.hubs, session.hub) {
                 hub.close(clock.now, old);
             }
         }
-        let hub = self.hubs.get_mut(session.hub).ok_or(Cause::Internal)?;
+        let hub = at(&mut self.hubs, session.hub).ok_or(Cause::Internal)?;
         let mut ingress = hub.open_client(clock.now, port, &session.who, &session.device, None).map_err(|error| {
             tracing::warn!(hub = hub.name(), user = session.who.user(), %error, "port refused");
             match error {
@@ -87,7 +92,7 @@ impl Gatehouse {
         ingress.set_address(Some(address));
         session.port = Some(port);
         session.address = Some(address);
-        let settings = self.config.hubs.get(session.hub).ok_or(Cause::Internal)?;
+        let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;
         let mut dns = name_servers(settings, &self.host_dns).iter().copied();
         let grant = AddressGrant {
             address,
@@ -102,8 +107,8 @@ impl Gatehouse {
 
     /// A link is over: its port closes, its lease is remembered.
     pub(super) fn leave(&mut self, clock: Clock, link: LinkKey) {
-        let Some(session) = self.sessions.remove(&link) else { return };
-        if let Some((port, hub)) = session.port.zip(self.hubs.get_mut(session.hub)) {
+        let Some(session) = self.sessions.remove(link) else { return };
+        if let Some((port, hub)) = session.port.zip(self.hub_mut(session.hub)) {
             hub.close(clock.now, port);
         }
     }

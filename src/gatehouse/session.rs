@@ -1,10 +1,11 @@
 //! One user's session on one hub, from the verdict to the goodbye.
 
 use crate::config::Terms;
-use crate::hub::PortId;
+use crate::hub::{HubId, PortId};
 use crate::identity::account::Authenticated;
 use crate::packet::Path;
-use crate::peer::{LinkKey, Meter};
+use crate::peer::{LinkKey, Meter, PskId};
+use crate::story::AttemptId;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -13,24 +14,28 @@ pub(super) struct Newcomer {
     pub(super) link: LinkKey,
     pub(super) who: Authenticated,
     pub(super) success: Option<String>,
-    pub(super) hub: usize,
+    pub(super) hub: HubId,
     pub(super) fixed: Option<Ipv4Addr>,
     pub(super) terms: Arc<Terms>,
     pub(super) device: String,
     pub(super) identity: String,
     pub(super) path: Path,
     pub(super) meter: Arc<Meter>,
+    pub(super) psk: Option<PskId>,
+    pub(super) attempt: AttemptId,
 }
 
 /// A session.
 #[derive(Debug)]
 pub struct Session {
+    /// The number by which people name it: never used twice while the gateway runs.
+    pub number: u64,
     /// Its link.
     pub link: LinkKey,
     /// Its user, who has proved to be that user.
     pub who: Authenticated,
-    /// Its hub, as an index into the configuration's.
-    pub hub: usize,
+    /// Its hub.
+    pub hub: HubId,
     /// The user's own address, if it has one.
     pub fixed: Option<Ipv4Addr>,
     /// What the user may do.
@@ -43,6 +48,10 @@ pub struct Session {
     pub path: Path,
     /// Traffic.
     pub meter: Arc<Meter>,
+    /// The pre-shared key that the device has shown; none in clear text.
+    pub psk: Option<PskId>,
+    /// The attempt that it came with.
+    pub attempt: AttemptId,
     /// Seconds since 1970 at the verdict.
     pub since: u64,
     /// Its port, once it has one.
@@ -53,7 +62,23 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(since: u64, device: String, newcomer: Newcomer) -> Self {
-        let Newcomer { link, who, hub, fixed, terms, identity, path, meter, .. } = newcomer;
-        Self { link, who, hub, fixed, terms, device, identity, path, meter, since, port: None, address: None }
+        let Newcomer { link, who, hub, fixed, terms, identity, path, meter, psk, attempt, .. } = newcomer;
+        Self {
+            number: 0,
+            link,
+            who,
+            hub,
+            fixed,
+            terms,
+            device,
+            identity,
+            path,
+            meter,
+            psk,
+            attempt,
+            since,
+            port: None,
+            address: None,
+        }
     }
 }

@@ -235,6 +235,14 @@ impl Pool {
         Some(Ipv4Addr::from_bits(address))
     }
 
+    /// Ends a lease that is not a link's, and the memory of its holder: anybody may get the address.
+    pub fn free(&mut self, address: Ipv4Addr) -> Option<Lease> {
+        let lease = self.lease(address).filter(|lease| !matches!(lease.state, State::Bound(_))).cloned()?;
+        self.forget(address.to_bits());
+        self.generation += 1;
+        Some(lease)
+    }
+
     /// Marks an address as used by a stranger (DHCPDECLINE, or a probe that was answered): nobody gets it for a while.
     pub fn decline(&mut self, now: Instant, address: Ipv4Addr) {
         if !self.settings.network.contains(address) {

@@ -274,6 +274,13 @@ impl Hub {
         Ok(())
     }
 
+    /// Ends a lease that is not a link's, and the memory of its holder ([`lease::Pool::free`](super::lease::Pool::free)).
+    pub fn release(&mut self, address: Ipv4Addr) -> Option<super::lease::Lease> {
+        let lease = self.pool.free(address)?;
+        let _ = self.delete_host(address);
+        Some(lease)
+    }
+
     /// Deletes a learned or pinned address.
     ///
     /// # Errors

@@ -1,16 +1,16 @@
 //! What a peer asks of the gatehouse and what it is answered. The gatehouse (one owner for all workers) keeps users,
 //! leases, ports and stories; a worker keeps peers. Between them go these messages, never shared state.
 
-use super::{LinkKey, Meter};
+use super::{LinkKey, Meter, PskId};
 use crate::hub::{HubId, Ingress, Mac, Notice, PortId, View};
 use crate::identity::account::Proof;
 use crate::packet::{PacketBuf, Path};
 use crate::ppp::{AddressGrant, AuthVerdict};
-use crate::story::{Cause, Record};
+use crate::story::{Attempt, AttemptId, Cause, Record};
 use crate::wire::inet::Network;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a worker asks or tells the gatehouse.
 #[derive(Debug)]
@@ -49,6 +49,10 @@ pub enum Ask {
         /// The frame.
         frame: PacketBuf,
     },
+    /// A running attempt has come further, is suspected to fail, or has moved.
+    Running(Box<Attempt>),
+    /// What looked like an attempt was a renewal of keys: nothing to tell.
+    Renewal(AttemptId),
     /// An attempt ended.
     Ended(Box<Record>),
 }
@@ -70,6 +74,10 @@ pub struct Authenticate {
     pub identity: String,
     /// The hub that the pre-shared key in use is bound to.
     pub psk_hub: Option<String>,
+    /// The pre-shared key that the device has shown; none in clear text.
+    pub psk: Option<PskId>,
+    /// The attempt that the link belongs to.
+    pub attempt: AttemptId,
     /// Whether the link came without IPsec.
     pub raw: bool,
     /// Where the worker counts the link's traffic.

@@ -272,6 +272,8 @@ impl Peer {
             device: format!("{}/{}", self.client, seat.attempt.detail().host_name),
             identity,
             psk_hub,
+            psk: self.psk,
+            attempt: self.attempt.as_ref().map(|attempt| attempt.id).unwrap_or_default(),
             raw: self.data_path.encap == Encap::L2tp,
             meter: seat.meter.clone(),
         })));

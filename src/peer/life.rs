@@ -120,12 +120,22 @@ impl Peer {
     }
 
     /// A new attempt over IPsec that is already up.
-    pub(super) fn next_attempt(&self, cx: &Context<'_>) -> Attempt {
-        let mut attempt = Attempt::new(cx.now, cx.unix, self.data_path);
+    pub(super) fn next_attempt(&self, cx: &mut Context<'_>) -> Attempt {
+        let id = cx.out.next_attempt(self.worker);
+        let mut attempt = Attempt::new(id, cx.now, cx.unix, self.data_path);
         attempt.reach(cx.now, Stage::IpsecUp);
         attempt.detail_mut().client = self.client.to_string();
         attempt.detail_mut().identity = self.identity.to_string();
         attempt
+    }
+
+    /// A copy of the running attempt for the gatehouse, if there is something new in it.
+    pub fn news(&mut self) -> Option<Box<Attempt>> {
+        let attempt = self.attempt.as_mut()?;
+        if !self.sad.is_empty() || self.ike.is_none() {
+            attempt.path = self.data_path;
+        }
+        attempt.news()
     }
 
     // ---- time ----

@@ -15,7 +15,7 @@ pub struct Meter {
 }
 
 /// A reading of a [`Meter`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Traffic {
     /// Bytes of inner packets from the peer.
     pub inbound_bytes: u64,

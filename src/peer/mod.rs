@@ -24,10 +24,11 @@ pub use outbox::{DhTag, Frame, Outbox, Sealing, SpiChange};
 pub use settings::Settings;
 pub use tell::{cause_of_refusal, note_ike};
 
+pub use crate::ike::PskId;
 
 use crate::entropy::Entropy;
 use crate::esp::Sad;
-use crate::ike::{self, Ike, PskId};
+use crate::ike::{self, Ike};
 use crate::l2tp::{Lns, SessionKey, TunnelId};
 use crate::packet::{Path, WorkerId};
 use crate::story::Attempt;

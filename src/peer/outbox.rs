@@ -6,7 +6,8 @@ use crate::crypto::engine::SealJob;
 use crate::hub::{Ingress, PortId, View};
 use std::sync::Arc;
 use crate::wire::isakmp::Cookie;
-use crate::packet::{PacketBuf, Path, Transmit};
+use crate::packet::{PacketBuf, Path, Transmit, WorkerId};
+use crate::story::AttemptId;
 
 /// A packet to encrypt and where it goes then.
 pub struct Sealing {
@@ -65,9 +66,17 @@ pub struct Outbox {
     pub dead_cookies: Vec<Cookie>,
     /// Port numbers that go back to the worker.
     pub freed_ports: Vec<PortId>,
+    /// How many attempts have begun.
+    attempts: u64,
 }
 
 impl Outbox {
+    /// The name of a new attempt.
+    pub fn next_attempt(&mut self, worker: WorkerId) -> AttemptId {
+        self.attempts += 1;
+        AttemptId::new(worker, self.attempts)
+    }
+
     /// Queues an ISAKMP message, with the marker that tells it from ESP on port 4500 (RFC 3948 section 2.2).
     pub fn transmit_ike(&mut self, mut transmit: Transmit) {
         if transmit.path.encap == crate::packet::Encap::NatT {

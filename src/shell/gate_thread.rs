@@ -1,8 +1,10 @@
 //! The control side: the gatehouse, the signals, and what is written to disk.
 
+use super::control_socket::{self, Call};
 use super::inbox::{Inbox, Input};
 use super::state_file;
 use super::worker_thread::clock;
+use crate::control::Facts;
 use crate::gatehouse::{Gatehouse, Output};
 use crate::hub::Forward;
 use crate::packet::WorkerId;
@@ -26,6 +28,9 @@ pub(super) struct GateThread {
     pub(super) inboxes: Arc<[Inbox]>,
     pub(super) state_dir: PathBuf,
     pub(super) asks: Receiver<Vec<Ask>>,
+    /// What the control socket's connections want; none come without a socket.
+    pub(super) calls: Receiver<Call>,
+    pub(super) facts: Facts,
 }
 
 impl GateThread {
@@ -42,6 +47,7 @@ impl GateThread {
                     Some(asks) => self.handle(asks),
                     None => anyhow::bail!("all workers have ended"),
                 },
+                Some(call) = self.calls.recv() => self.serve(call),
                 () = sleep_until(due) => {
                     let mut out = Output::default();
                     self.gatehouse.handle_timeout(clock(), &mut out);
@@ -75,6 +81,18 @@ impl GateThread {
             self.gatehouse.handle_ask(now, ask, &mut out);
         }
         self.pass_on(out);
+    }
+
+    fn serve(&mut self, call: Call) {
+        match call {
+            Call::Step(job, answer) => {
+                let out = control_socket::step(&mut self.gatehouse, &self.facts, job, answer);
+                self.pass_on(out);
+            }
+            Call::Reload { dry_run, answer } => {
+                let _ = (dry_run, answer);
+            }
+        }
     }
 
     /// Hands answers and service frames to the workers that they are for, one batch each.

@@ -7,6 +7,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
 };
 
+/// How many columns the terminal shows that standard output is, if it is one.
+#[must_use]
+pub fn terminal_width() -> Option<usize> {
+    super::syscall::terminal_width(std::os::fd::AsFd::as_fd(&std::io::stdout())).map(usize::from)
+}
+
 /// Somewhere on the Internet. Connecting a UDP socket to it sends nothing, and shows our own address on the way there.
 const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1)), 9);
 

@@ -4,9 +4,10 @@
 use crate::crypto::dh::{DhError, DhResult};
 use crate::peer::{Answer, DhTag, Settings};
 use crate::packet::Datagram;
-use crate::worker::FarFrame;
+use crate::worker::{FarFrame, Snapshot};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use tokio::sync::oneshot;
 
 /// Batches that wait at most.
 const QUEUE: usize = 8192;
@@ -21,6 +22,8 @@ pub(super) enum Input {
     Answers(Vec<Answer>),
     /// A result of the Diffie-Hellman pool.
     Dh(DhTag, Result<DhResult, DhError>),
+    /// Tell what there is to count.
+    Count(oneshot::Sender<Snapshot>),
     /// New settings after a reload.
     Settings(Arc<Settings>),
     /// Say goodbye to everybody and stop.
@@ -40,11 +43,11 @@ impl Inbox {
         (Self { queue, waker }, receiver)
     }
 
-    /// Hands something in and wakes the worker. Data is dropped when the worker is that far behind, anything else
-    /// waits: control must not be lost. Returns whether it was taken.
+    /// Hands something in and wakes the worker. Data and questions are dropped when the worker is that far behind,
+    /// anything else waits: control must not be lost. Returns whether it was taken.
     pub(super) fn put(&self, input: Input) -> bool {
         let taken = match input {
-            data @ (Input::Frames(_) | Input::Datagrams(_)) => self.queue.try_send(data).is_ok(),
+            data @ (Input::Frames(_) | Input::Datagrams(_) | Input::Count(_)) => self.queue.try_send(data).is_ok(),
             control => self.queue.send(control).is_ok(),
         };
         // A failed wake means that the worker's poll is gone, and the worker with it.

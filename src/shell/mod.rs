@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
 
 pub mod config_file;
+pub mod control_socket;
 mod dh_pool;
 mod dispatch;
 mod gate_thread;

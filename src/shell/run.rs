@@ -1,5 +1,6 @@
 //! The order in which the gateway starts and ends.
 
+use super::control_socket::{ControlSocket, FILE_NAME};
 use super::dispatch::Dispatch;
 use super::gate_thread::GateThread;
 use super::inbox::Inbox;
@@ -7,6 +8,7 @@ use super::net_setup::HostSetup;
 use super::worker_thread::{WAKER, WorkerThread, clock};
 use super::{dh_pool, sockets, state_file, uplinks};
 use crate::config::{Config, LogFormat};
+use crate::control::Facts;
 use crate::entropy::Entropy;
 use crate::gatehouse::Gatehouse;
 use crate::packet::WorkerId;
@@ -18,6 +20,9 @@ use std::sync::Arc;
 /// Asks that wait for the gatehouse at most, in batches.
 const GATE_QUEUE: usize = 4096;
 
+/// Calls of the control socket that wait at most.
+const CALL_QUEUE: usize = 64;
+
 /// What [`run`] needs to know.
 pub struct Options {
     /// The checked configuration.
@@ -26,6 +31,8 @@ pub struct Options {
     pub config_path: PathBuf,
     /// Where leases and the journal of the host set-up live; exists.
     pub state_dir: PathBuf,
+    /// Where the control socket is, if not in the state directory.
+    pub socket: Option<PathBuf>,
     /// How log lines look, when the command line says so.
     pub log_format: LogFormat,
     /// Called once, when the ports are open.
@@ -42,12 +49,21 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn run_all(options: Options) -> anyhow::Result<()> {
-    let Options { config, state_dir, on_ready, .. } = options;
+    let Options { config, config_path, state_dir, socket, on_ready, .. } = options;
     let config = Arc::new(config);
     let (mut setup, cleaned) = HostSetup::open(&state_dir)?;
     for what in cleaned {
         tracing::info!(what, step = "start", "cleaned up after a gateway that was killed");
     }
+    // The state directory is ours now: a socket in it is a dead gateway's.
+    let control = match ControlSocket::open(&socket.clone().unwrap_or_else(|| state_dir.join(FILE_NAME))) {
+        Ok(control) => Some(control),
+        Err(error) if socket.is_some() => return Err(error),
+        Err(error) => {
+            tracing::warn!("{error:#}; `sekisho ctl` will not work");
+            None
+        }
+    };
     let mut entropy = Entropy::from_system()?;
     let began = clock();
     let mut gatehouse = Gatehouse::new(began, config.clone(), uplinks::host_name_servers(), &mut entropy);
@@ -102,10 +118,20 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
         threads.push(builder.spawn(move || thread.run())?);
     }
     drop((gate, dh));
+    let (calls_in, calls) = tokio::sync::mpsc::channel(CALL_QUEUE);
+    if let Some(control) = control {
+        tokio::spawn(control.serve(calls_in, inboxes.clone()));
+    }
+    let facts = Facts {
+        started: began.unix,
+        config: config_path.display().to_string(),
+        state_dir: state_dir.display().to_string(),
+        reloaded: None,
+    };
     tracing::info!(workers = count, raw_esp, hubs = config.hubs.len(), step = "ready", "ready");
     on_ready();
 
-    let stopped = GateThread { gatehouse, inboxes: inboxes.clone(), state_dir, asks }.run().await;
+    let stopped = GateThread { gatehouse, inboxes: inboxes.clone(), state_dir, asks, calls, facts }.run().await;
     for thread in threads {
         match thread.join() {
             Ok(Ok(())) => {}

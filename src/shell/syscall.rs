@@ -1,4 +1,5 @@
-//! System calls that no safe crate of ours wraps: the TAP device's `ioctl`s and capabilities for child processes.
+//! System calls that no safe crate of ours wraps: the TAP device's and the terminal's `ioctl`s, and
+//! capabilities for child processes.
 #![expect(
     unsafe_code,
     reason = "each call is a few lines with its argument beside it; everything above is safe"
@@ -36,6 +37,15 @@ pub(super) fn tun_set_header_size(file: BorrowedFd<'_>, size: libc::c_int) -> io
 pub(super) fn tun_set_offload(file: BorrowedFd<'_>, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: takes a number.
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(flags)) }.into())
+}
+
+/// How many columns the terminal behind `file` shows, if it is one (`TIOCGWINSZ`).
+pub(super) fn terminal_width(file: BorrowedFd<'_>) -> Option<u16> {
+    // SAFETY: a `winsize` of zeroes is valid: it is numbers.
+    let mut size: libc::winsize = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `winsize`, which lives until the call ends.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) }.into()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
 }
 
 /// The number of the interface `name`.

@@ -6,7 +6,7 @@ use super::worker_thread::Uplink;
 use super::host;
 use crate::config::{Config, Dns, Uplink as Kind};
 use crate::gatehouse::Gatehouse;
-use crate::hub::{HubId, Mac, stable_mac};
+use crate::hub::{Mac, stable_mac};
 use crate::packet::WorkerId;
 use crate::worker::Worker;
 use anyhow::Context as _;
@@ -61,8 +61,9 @@ pub(super) async fn open_all(
         let Some(worker) = workers.get_mut(at) else { continue };
         let port = worker.reserve_trunk();
         let known = (hub.uplink == Kind::Nat).then_some(mac);
+        let Some(id) = gatehouse.hub_named(&hub.name) else { continue };
         let (ingress, view) = gatehouse
-            .open_uplink(Instant::now(), HubId(n), port, known)
+            .open_uplink(Instant::now(), id, port, known)
             .with_context(|| format!("cannot plug in the uplink of hub {}", hub.name))?;
         worker.open_trunk(ingress, view);
         uplinks.entry(port.worker()).or_default().push(Uplink { port, tap });

@@ -227,6 +227,10 @@ impl WorkerThread {
                     }
                 }
                 Input::Dh(tag, result) => self.worker.handle_dh(clock, tag, result, effects),
+                Input::Count(answer) => {
+                    // Whoever asked may have lost patience.
+                    let _ = answer.send(self.worker.snapshot());
+                }
                 Input::Settings(settings) => self.worker.set_settings(settings),
                 Input::Shutdown => {
                     self.worker.shutdown(clock, effects);

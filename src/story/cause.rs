@@ -1,5 +1,7 @@
 //! Why connection attempts end: one list, used by logs, metrics, the stored stories and what the client is told.
 
+use super::Lang;
+use super::japanese::japanese;
 use serde::{Deserialize, Serialize};
 
 /// Who has to change something.
@@ -198,6 +200,59 @@ causes! {
         "See the log at this time, and report it.";
 }
 
+impl Cause {
+    /// The cause of this name.
+    #[must_use]
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|cause| cause.key() == key)
+    }
+
+    /// What happened, in a language.
+    #[must_use]
+    pub const fn summary_in(self, lang: Lang) -> &'static str {
+        lang.pick(self.summary(), japanese(self).0)
+    }
+
+    /// What to do about it, in a language.
+    #[must_use]
+    pub const fn advice_in(self, lang: Lang) -> &'static str {
+        lang.pick(self.advice(), japanese(self).1)
+    }
+}
+
+impl Fault {
+    /// The stable name, for logs and programs.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Network => "network",
+            Self::Gateway => "gateway",
+            Self::Nobody => "nobody",
+        }
+    }
+
+    /// Whose fault, as a sentence.
+    #[must_use]
+    pub const fn sentence(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Client => lang.pick(
+                "On the client's side: its settings, or what was typed.",
+                "クライアント側: 設定、または入力された内容。",
+            ),
+            Self::Network => lang.pick(
+                "On the way: a firewall, a NAT, a lost connection.",
+                "途中の経路: ファイアウォール、NAT、または回線の途切れ。",
+            ),
+            Self::Gateway => lang.pick(
+                "On the gateway's side: its configuration or environment.",
+                "ゲートウェイ側: 設定または動作環境。",
+            ),
+            Self::Nobody => lang.pick("Nobody's: this is a normal end.", "誰にもありません: 正常な終了です。"),
+        }
+    }
+}
+
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.key())
@@ -206,7 +261,28 @@ impl std::fmt::Display for Cause {
 
 #[cfg(test)]
 mod tests {
-    use super::Cause;
+    use super::{Cause, Lang};
+
+    #[test]
+    fn every_cause_is_told_in_both_languages() {
+        for cause in Cause::ALL {
+            assert_eq!(Cause::from_key(cause.key()), Some(*cause));
+            for lang in [Lang::En, Lang::Ja] {
+                assert!(!cause.summary_in(lang).is_empty() && !cause.advice_in(lang).is_empty(), "{cause}");
+            }
+            assert!(cause.summary_in(Lang::Ja).chars().filter(|c| !c.is_ascii()).count() > 4, "{cause}");
+            assert!(cause.advice_in(Lang::Ja).ends_with('。'), "{cause}");
+            assert!(!cause.summary_in(Lang::Ja).ends_with('。'), "{cause}: as in English, a part of a sentence");
+            // What is to be typed or looked up is the same in both.
+            let typed = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+            let (mut en, mut ja) = (typed(cause.advice_in(Lang::En)), typed(cause.advice_in(Lang::Ja)));
+            en.retain(|word| word.contains('_') || word.contains(' ') && word.starts_with("sekisho"));
+            ja.retain(|word| word.contains('_') || word.contains(' ') && word.starts_with("sekisho"));
+            en.sort();
+            ja.sort();
+            assert_eq!(en, ja, "{cause}");
+        }
+    }
 
     #[test]
     fn keys_are_distinct_and_equal_their_serde_names() {

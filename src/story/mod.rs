@@ -2,11 +2,31 @@
 //! and why it ended. This module is the vocabulary; `worker` fills the records, `gatehouse` keeps them.
 
 mod cause;
+mod japanese;
+mod lang;
+mod shown;
+mod telling;
 
 pub use cause::{Cause, Fault};
+pub use lang::Lang;
+pub use shown::{Screen, Shown};
+pub use telling::{State, Story, Telling, span, utc};
 
-use crate::packet::Path;
+use crate::packet::{Path, WorkerId};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Names an attempt as long as the gateway runs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct AttemptId(u64);
+
+impl AttemptId {
+    /// The `number`th attempt of a worker.
+    #[must_use]
+    pub const fn new(worker: WorkerId, number: u64) -> Self {
+        Self((worker.0 as u64) << 56 | number & (u64::MAX >> 8))
+    }
+}
 
 /// How far an attempt has come. Ordered: a later stage is greater.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -62,9 +82,12 @@ impl Stage {
     ];
 }
 
-/// One connection attempt while it runs. Small: an idle session keeps one.
-#[derive(Debug)]
+/// One connection attempt while it runs. Small: an idle session keeps one, and the gatehouse a copy that shares the
+/// strings.
+#[derive(Clone, Debug)]
 pub struct Attempt {
+    /// Its name.
+    pub id: AttemptId,
     /// When the first packet came (monotonic).
     pub started: Instant,
     /// When the first packet came (seconds since 1970), for people.
@@ -77,8 +100,10 @@ pub struct Attempt {
     reached: [u32; Stage::ALL.len()],
     /// Our best guess of why it does not go on, while it does not.
     suspected: Option<Cause>,
+    /// What the gatehouse has been told last: where the client is, how far it got, what is suspected.
+    told: Option<(Path, Stage, Option<Cause>)>,
     /// The rest, which most of a session's life nobody looks at.
-    detail: Box<Detail>,
+    detail: Arc<Detail>,
 }
 
 /// What was learned about an attempt on the way, in words for people.
@@ -131,17 +156,19 @@ pub struct Detail {
 impl Attempt {
     /// An attempt begins with the first packet.
     #[must_use]
-    pub fn new(now: Instant, unix: u64, path: Path) -> Self {
+    pub fn new(id: AttemptId, now: Instant, unix: u64, path: Path) -> Self {
         let mut reached = [u32::MAX; Stage::ALL.len()];
         reached[0] = 0;
         Self {
+            id,
             started: now,
             started_unix: unix,
             path,
             stage: Stage::Ike,
             reached,
             suspected: None,
-            detail: Box::default(),
+            told: None,
+            detail: Arc::default(),
         }
     }
 
@@ -191,16 +218,42 @@ impl Attempt {
 
     /// What was learned, to add to it.
     pub fn detail_mut(&mut self) -> &mut Detail {
-        &mut self.detail
+        Arc::make_mut(&mut self.detail)
+    }
+
+    /// A copy for whoever follows the attempt, if there is something new since the last one: another stage, another
+    /// suspicion, another place.
+    pub fn news(&mut self) -> Option<Box<Self>> {
+        let news = Some((self.path, self.stage, self.suspected));
+        (std::mem::replace(&mut self.told, news) != news).then(|| Box::new(self.clone()))
+    }
+
+    /// Whether [`Self::news`] has given a copy.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// How long nothing has been reached. Time that a link that is up spends idle does not count.
+    #[must_use]
+    pub fn stuck_for(&self, now: Instant) -> Duration {
+        if self.stage >= Stage::LinkUp {
+            return Duration::ZERO;
+        }
+        let reached = self.started + self.reached(self.stage).unwrap_or_default();
+        now.saturating_duration_since(reached)
     }
 
     /// The record of this attempt at its end (or, with a suspicion, while it runs).
     #[must_use]
     pub fn record(&self, now: Instant, cause: Cause) -> Record {
+        let remote = self.path.remote;
         Record {
+            attempt: self.id,
             started: self.started_unix,
             seconds: now.saturating_duration_since(self.started).as_secs_f64(),
-            from: self.path.remote.to_string(),
+            // Plain ESP has no ports.
+            from: if remote.port() == 0 { remote.ip().to_string() } else { remote.to_string() },
             to: self.path.local.ip().to_string(),
             stage: self.stage.key().to_owned(),
             stages: Stage::ALL
@@ -208,7 +261,7 @@ impl Attempt {
                 .filter_map(|stage| Some((stage.key().to_owned(), self.reached(*stage)?.as_secs_f64())))
                 .collect(),
             cause,
-            detail: (*self.detail).clone(),
+            detail: Detail::clone(&self.detail),
         }
     }
 
@@ -232,6 +285,9 @@ impl Attempt {
 /// A finished attempt.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Record {
+    /// Which attempt, in the run that made the record.
+    #[serde(skip)]
+    pub attempt: AttemptId,
     /// Seconds since 1970 at the first packet.
     pub started: u64,
     /// How long it lasted.

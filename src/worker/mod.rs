@@ -94,6 +94,17 @@ enum TimerKey {
     Peer(PeerKey),
 }
 
+/// Counts of a worker at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Remote devices.
+    pub peers: usize,
+    /// IKE exchanges that are not finished.
+    pub half_open: usize,
+    /// Why packets went no further.
+    pub drops: Drops,
+}
+
 /// A share of the peers.
 pub struct Worker {
     id: WorkerId,
@@ -159,6 +170,12 @@ impl Worker {
     #[must_use]
     pub fn drops(&self) -> &Drops {
         &self.drops
+    }
+
+    /// What there is to count.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { peers: self.peers.len(), half_open: self.half_opens.len(), drops: self.drops.clone() }
     }
 
     /// Number of peers and of half-open exchanges.
@@ -510,6 +527,7 @@ impl Worker {
             if peer.is_finished() {
                 self.remove_peer(clock, key);
             } else {
+                self.outbox.asks.extend(peer.news().map(Ask::Running));
                 let wanted = peer.poll_timeout();
                 self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, wanted);
             }

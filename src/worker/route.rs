@@ -75,13 +75,17 @@ impl Worker {
             return Err(Drop::HalfOpenLimit);
         }
         let mut out = ike::Output::default();
-        let mut attempt = Attempt::new(clock.now, clock.unix, path);
+        let mut attempt = self.new_attempt(clock, path);
         let taken = |spi: u32| self.by_spi.contains_key(&spi);
         let mut cx = ike_context!(self, clock, taken);
         let opened = Phase1::recv_first(clock.now, &mut cx, path, message, &mut out);
         match opened {
             Ok(exchange) => {
-                tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
+                if self.by_path.contains_key(&path) {
+                    tracing::debug!(peer = %path, client = %exchange.fingerprint().hint, "Phase 1 renewal begins");
+                } else {
+                    tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
+                }
                 let cookie = number(exchange.cookies().responder);
                 self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
                 self.half_open_events(clock, cookie, out);
@@ -171,6 +175,7 @@ impl Worker {
                 self.half_open_failed(clock, cookie, None);
                 return;
             }
+            self.outbox.asks.extend(half_open.attempt.news().map(Ask::Running));
             let wanted = [half_open.exchange.poll_timeout(), half_open.give_up].into_iter().flatten().min();
             self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut half_open.filed, wanted);
         }
@@ -196,6 +201,7 @@ impl Worker {
                 self.remove_peer(clock, key);
             } else {
                 self.by_cookie.insert(cookie, key);
+                self.outbox.asks.extend(attempt.is_known().then_some(Ask::Renewal(attempt.id)));
                 self.with_peer(clock, key, |peer, cx| peer.adopt(cx, sa));
                 return;
             }
@@ -260,7 +266,7 @@ impl Worker {
             if !self.refusals.take(clock.now) {
                 return Err(Drop::RawL2tpRefused);
             }
-            let attempt = Attempt::new(clock.now, clock.unix, path);
+            let attempt = self.new_attempt(clock, path);
             self.end(clock, &attempt, Cause::RawL2tpRefused);
             return Err(Drop::RawL2tpRefused);
         }
@@ -268,7 +274,7 @@ impl Worker {
             return Err(Drop::HalfOpenLimit);
         }
         let key = self.next_key();
-        let attempt = Attempt::new(clock.now, clock.unix, path);
+        let attempt = self.new_attempt(clock, path);
         let peer = Peer::from_clear_text(clock.now, key, self.id, &self.settings, path, attempt);
         self.peers.insert(peer);
         self.by_raw.insert(path.remote, key);
@@ -281,10 +287,14 @@ impl Worker {
             && self.refusals.take(clock.now)
         {
             self.outbox.transmit_ike(Transmit { path, buf: PacketBuf::from_slice(&answer) });
-            let attempt = Attempt::new(clock.now, clock.unix, path);
+            let attempt = self.new_attempt(clock, path);
             self.end(clock, &attempt, Cause::Ikev2Client);
         }
         Err(Drop::IkeExchangeRefused)
+    }
+
+    fn new_attempt(&mut self, clock: Clock, path: Path) -> Attempt {
+        Attempt::new(self.outbox.next_attempt(self.id), clock.now, clock.unix, path)
     }
 
     fn end(&mut self, clock: Clock, attempt: &Attempt, cause: Cause) {

@@ -87,10 +87,20 @@ impl World {
     /// Lets a device behind a NAT connect as far as Phase 1 (and further, if it has begun to). The NAT adds `offset` to
     /// its ports.
     fn phase1(&mut self, device: &mut Initiator, inner: &str, offset: u16) {
+        self.phase1_from(Encap::Ike, device, inner, offset);
+    }
+
+    /// A renewal stays on port 4500 from its first message on.
+    fn renewal(&mut self, device: &mut Initiator, inner: &str, offset: u16) {
+        self.phase1_from(Encap::NatT, device, inner, offset);
+    }
+
+    fn phase1_from(&mut self, encap: Encap, device: &mut Initiator, inner: &str, offset: u16) {
+        let port = if encap == Encap::NatT { 4500 } else { 500 };
         let path = Path {
-            encap: Encap::Ike,
-            local: SocketAddr::new(inner.parse().unwrap(), 500),
-            remote: SocketAddr::new(HERE.parse().unwrap(), 500),
+            encap,
+            local: SocketAddr::new(inner.parse().unwrap(), port),
+            remote: SocketAddr::new(HERE.parse().unwrap(), port),
         };
         let mut out = client::Output::default();
         device.start(self.clock.now, path, &mut out);
@@ -263,15 +273,18 @@ fn a_new_phase_1_joins_the_peer_that_it_renews_and_no_other() {
     let mut w = World::new(&config);
     w.phase1(&mut device(apple(KEY), 1), PHONE, 0);
     assert_eq!(w.worker.population(), (1, 0));
-    w.phase1(&mut device(apple(KEY), 2), PHONE, 0);
+    w.renewal(&mut device(apple(KEY), 2), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((1, 0), 0));
-    // Another port of the NAT, another identity (the NAT gave a dead device's port to another), another key.
-    w.phase1(&mut device(apple(KEY), 3), PHONE, 1000);
+    // Another port of the NAT, another identity (the NAT gave a dead device's port to another), another key; and a
+    // device that connects, which begins on port 500, whatever it has in common with the one that had its port before.
+    w.renewal(&mut device(apple(KEY), 3), PHONE, 1000);
     assert_eq!(w.worker.population(), (2, 0));
-    w.phase1(&mut device(apple(KEY), 4), "192.168.1.21", 0);
+    w.renewal(&mut device(apple(KEY), 4), "192.168.1.21", 0);
     assert_eq!(w.worker.population(), (3, 0));
-    w.phase1(&mut device(apple(&second_key), 5), PHONE, 0);
+    w.renewal(&mut device(apple(&second_key), 5), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((4, 0), 0));
+    w.phase1(&mut device(apple(KEY), 6), PHONE, 0);
+    assert_eq!((w.worker.population(), w.ended().len()), ((5, 0), 0));
 }
 
 #[test]
@@ -284,12 +297,12 @@ fn initial_contact_ends_what_the_same_device_had_and_harms_nobody_else() {
     w.phase1(&mut device(strongswan(), 3), "192.168.1.1", 2000);
     w.phase1(&mut device(profile::android(KEY.into(), Android::Seven), 4), PHONE, 3000);
     assert_eq!(w.worker.population(), (4, 0));
-    w.phase1(&mut device(strongswan(), 5), "192.168.1.1", 0);
+    w.renewal(&mut device(strongswan(), 5), "192.168.1.1", 0);
     assert_eq!(w.worker.population(), (4, 0));
     let ended = w.ended();
     assert!(matches!(&ended[..], [record] if record.cause == Cause::ReplacedBySameDevice), "{ended:?}");
     // The phone says it in a message of its own, behind the sixth: over the same way it is the same peer.
-    w.phase1(&mut device(profile::android(KEY.into(), Android::Seven), 6), PHONE, 3000);
+    w.renewal(&mut device(profile::android(KEY.into(), Android::Seven), 6), PHONE, 3000);
     assert_eq!((w.worker.population(), w.ended().len()), ((4, 0), 0));
 }
 

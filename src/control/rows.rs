@@ -1,0 +1,215 @@
+//! The rows of answers. Field names are the protocol: they may be added to, not renamed.
+
+use crate::peer::Traffic;
+use crate::story::Story;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// A row of any answer.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "each holds the row of its name")]
+pub enum Row {
+    Status(Box<StatusRow>),
+    Hub(Box<HubRow>),
+    Session(Box<SessionRow>),
+    Mac(MacRow),
+    Ip(IpRow),
+    Lease(LeaseRow),
+    Story(Box<StoryRow>),
+    Drop(DropRow),
+    Reload(Box<ReloadRow>),
+}
+
+/// The gateway as a whole. Times are seconds since 1970.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct StatusRow {
+    pub gateway_version: String,
+    pub now: u64,
+    pub started: u64,
+    pub config: String,
+    pub state_dir: String,
+    pub hubs: usize,
+    pub hubs_online: usize,
+    pub sessions: usize,
+    pub attempts_running: usize,
+    /// Ended attempts that are remembered, and those of them that failed in the last hour.
+    pub attempts_kept: usize,
+    pub failed_last_hour: usize,
+    /// Remote devices, and IKE exchanges that are not finished.
+    pub peers: usize,
+    pub half_open: usize,
+    /// Packets that went no further: `drops` says why.
+    pub drops: u64,
+    pub workers: Vec<WorkerRow>,
+    /// The last reload of the configuration, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reloaded: Option<super::Reloaded>,
+}
+
+/// A worker. One that does not answer within a second is `silent`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct WorkerRow {
+    pub worker: u8,
+    pub silent: bool,
+    pub peers: usize,
+    pub half_open: usize,
+    pub drops: u64,
+}
+
+/// A hub.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct HubRow {
+    pub hub: String,
+    pub online: bool,
+    pub network: String,
+    pub gateway: Ipv4Addr,
+    pub uplink: String,
+    pub range: String,
+    pub lease_seconds: u64,
+    pub users: usize,
+    pub sessions: usize,
+    /// Open ports: those of sessions, and uplinks.
+    pub ports: usize,
+    pub addresses_held: usize,
+    pub default: bool,
+}
+
+/// A session. Inbound is from the client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct SessionRow {
+    pub session: u64,
+    pub user: String,
+    pub hub: String,
+    pub address: Option<Ipv4Addr>,
+    pub mac: Option<String>,
+    /// Where the device is, as we see it.
+    pub from: String,
+    pub device: String,
+    pub client: String,
+    pub identity: String,
+    pub since: u64,
+    pub seconds: u64,
+    pub idle_seconds: u64,
+    pub worker: u8,
+    pub port: Option<String>,
+    #[serde(flatten)]
+    pub traffic: Traffic,
+    /// How it came about; in `session_show` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub story: Option<Story>,
+}
+
+/// A station of a hub.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct MacRow {
+    pub hub: String,
+    pub mac: String,
+    pub vlan: u16,
+    pub port: String,
+    /// `client`, `uplink`, `bridge`.
+    pub behind: String,
+    pub user: Option<String>,
+    pub learned: bool,
+    pub idle_seconds: u64,
+}
+
+/// An IP address of a hub.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct IpRow {
+    pub hub: String,
+    pub address: Ipv4Addr,
+    pub mac: String,
+    pub port: Option<String>,
+    pub behind: String,
+    pub user: Option<String>,
+    pub learned: bool,
+    pub idle_seconds: u64,
+}
+
+/// A lease.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct LeaseRow {
+    pub hub: String,
+    pub address: Ipv4Addr,
+    pub mac: String,
+    /// Whose: a user and device, or a station.
+    pub holder: String,
+    pub name: Option<String>,
+    /// `link` (as long as the session), `leased`, `offered`, `declined` (each until `until`), or `past` (free since
+    /// `since`, and remembered for its last holder).
+    pub state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+}
+
+/// A connection attempt.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoryRow {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub story: Story,
+    /// Whether it failed, or looks as if it would.
+    pub failed: bool,
+    /// Who has to change something: `client`, `network`, `gateway`, `nobody`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// What happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// The error number that this kind of client usually shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_number: Option<u16>,
+    /// What this kind of client usually shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_text: Option<String>,
+}
+
+/// How often packets went no further for one reason.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct DropRow {
+    pub worker: u8,
+    pub reason: String,
+    pub count: u64,
+}
+
+/// What a reload changes, or would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadRow {
+    /// Whether it was done.
+    pub applied: bool,
+    /// What is different.
+    pub changes: Vec<ChangeRow>,
+    /// How many sessions end, and how many stay.
+    pub sessions_end: usize,
+    /// How many sessions stay.
+    pub sessions_stay: usize,
+    /// What is unwise about the file, and what could not be done.
+    pub warnings: Vec<String>,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRow {
+    /// Where it is in the file: `hubs.HUB1.users.jiro`.
+    pub key: String,
+    /// What is different.
+    pub what: String,
+    /// How many sessions end by it.
+    pub sessions_end: usize,
+    /// Whether it takes a restart.
+    pub needs_restart: bool,
+}

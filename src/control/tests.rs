@@ -1,0 +1,454 @@
+//! Every command through a gatehouse in memory.
+#![allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+
+use super::*;
+use crate::config::{Config, FileFacts, load};
+use crate::crypto::Secret;
+use crate::entropy::Entropy;
+use crate::gatehouse::{Gatehouse, Output};
+use crate::hub::{HubId, Notice, PortId};
+use crate::identity::account::Proof;
+use crate::l2tp::SessionKey;
+use crate::packet::{Drop, Encap, Path, WorkerId};
+use crate::peer::{Answer, Ask, Authenticate, LinkKey, Meter, PeerKey, PskId};
+use crate::story::{Attempt, AttemptId, Cause, Lang, Stage, State, Story};
+use crate::wire::l2tp::{SessionId, TunnelId};
+use crate::worker::{Clock, Drops, Snapshot};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const CONFIG: &str = r#"
+ipsec: { psk: "kT7nVpQ2xWz9RbHm4cJd" }
+default_hub: OFFICE
+hubs:
+  OFFICE:
+    network: 10.60.0.0/16
+    uplink: tap
+    users:
+      jiro: { password: "correct horse battery staple" }
+      yas: { password: "correct horse battery staple" }
+  GUESTS:
+    network: 10.61.0.0/24
+    users:
+      visitor: { password: "correct horse battery staple" }
+"#;
+
+pub(super) fn config(text: &str) -> Arc<Config> {
+    let facts = FileFacts { name: "test.yaml".into(), mode: Some(0o600), now: 1_794_000_000 };
+    Arc::new(load(text, &facts).unwrap_or_else(|report| panic!("{report}")).config)
+}
+
+struct World {
+    gatehouse: Gatehouse,
+    facts: Facts,
+    clock: Clock,
+    links: u32,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Clock { now: Instant::now(), unix: 1_794_000_000 };
+        let gatehouse = Gatehouse::new(clock, config(CONFIG), Vec::new(), &mut Entropy::from_number(1));
+        let facts = Facts { started: clock.unix, config: "/etc/sekisho.yaml".into(), ..Facts::default() };
+        Self { gatehouse, facts, clock, links: 0 }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.clock.now += Duration::from_secs(seconds);
+        self.clock.unix += seconds;
+    }
+
+    fn attempt(&mut self, from: &str) -> Attempt {
+        self.links += 1;
+        let path =
+            Path { encap: Encap::NatT, local: "192.0.2.1:4500".parse().unwrap(), remote: from.parse().unwrap() };
+        let id = AttemptId::new(WorkerId(0), u64::from(self.links));
+        let mut attempt = Attempt::new(id, self.clock.now, self.clock.unix, path);
+        attempt.detail_mut().client = "Windows 10 or 11".to_owned();
+        attempt
+    }
+
+    fn ask(&mut self, ask: Ask) -> Vec<Answer> {
+        let mut out = Output::default();
+        self.gatehouse.handle_ask(self.clock, ask, &mut out);
+        out.answers
+    }
+
+    /// A user comes in from an address, or not.
+    fn connect(&mut self, name: &str, password: &str, from: &str) -> (LinkKey, Option<Cause>) {
+        let mut attempt = self.attempt(from);
+        attempt.reach(self.clock.now, Stage::Authentication);
+        let number = self.links;
+        let link = LinkKey {
+            worker: WorkerId(0),
+            peer: PeerKey { index: number, generation: 1 },
+            session: SessionKey { tunnel: TunnelId(1), session: SessionId(1) },
+        };
+        let mut answers = self.ask(Ask::Authenticate(Box::new(Authenticate {
+            link,
+            name: name.as_bytes().to_vec(),
+            proof: Proof::Pap { password: Secret::from(password) },
+            path: attempt.path,
+            device: format!("Windows/PC{number}"),
+            identity: format!("192.168.0.{}", number % 250),
+            psk_hub: None,
+            psk: Some(PskId(0)),
+            attempt: attempt.id,
+            raw: false,
+            meter: Arc::new(Meter::default()),
+        })));
+        let Some(Answer::Verdict { reading, cause, .. }) = answers.pop() else { panic!("no verdict") };
+        let detail = attempt.detail_mut();
+        detail.name = name.to_owned();
+        (detail.user, detail.hub, detail.rule) = (reading.user, reading.hub, reading.rule);
+        if let Some(cause) = cause {
+            let record = attempt.record(self.clock.now, cause);
+            self.ask(Ask::Ended(Box::new(record)));
+            return (link, Some(cause));
+        }
+        let port = PortId::new(WorkerId(0), number);
+        let joined = self.ask(Ask::Join { link, port, asked: None });
+        assert!(matches!(joined.as_slice(), [Answer::Joined { .. }]), "{joined:?}");
+        attempt.reach(self.clock.now, Stage::LinkUp);
+        self.ask(Ask::Running(Box::new(attempt)));
+        (link, None)
+    }
+
+    /// All pages of an answer, and what was to be passed on.
+    fn pages(&mut self, command: Command) -> Result<(Vec<Page>, Output), Refusal> {
+        self.pages_with(command, Vec::new())
+    }
+
+    fn pages_with(&mut self, command: Command, workers: Vec<Option<Snapshot>>) -> Result<(Vec<Page>, Output), Refusal> {
+        let mut job = Job::new(command, workers);
+        let mut out = Output::default();
+        let mut pages = Vec::new();
+        loop {
+            let page = job.step(self.clock, &self.facts, &mut self.gatehouse, &mut out)?;
+            assert!(page.rows.len() <= 500, "a page of {}", page.rows.len());
+            let more = page.more;
+            pages.push(page);
+            if !more {
+                return Ok((pages, out));
+            }
+        }
+    }
+
+    /// The rows of an answer as programs see them.
+    fn rows(&mut self, command: Command) -> Result<Vec<serde_json::Value>, Refusal> {
+        let (pages, _) = self.pages(command)?;
+        Ok(pages.into_iter().flat_map(|page| page.rows).map(|row| serde_json::to_value(row).unwrap()).collect())
+    }
+}
+
+fn stories() -> Command {
+    Command::Stories { user: None, from: None, failed: false, limit: 50, lang: Lang::En }
+}
+
+fn why(of: &str) -> Command {
+    Command::Why { of: of.into(), lang: Lang::En }
+}
+
+const RIGHT: &str = "correct horse battery staple";
+
+#[test]
+fn a_request_is_read_strictly_and_says_what_is_wrong() {
+    let commands = [
+        Command::Status {},
+        Command::SessionList { hub: None, user: Some("jiro".into()), from: Some("192.0.2.7".parse().unwrap()) },
+        stories(),
+        why("203.0.113.7"),
+        Command::MacDelete { hub: "A".into(), mac: "5a:00:00:00:00:01".into(), vlan: 7 },
+        Command::Reload { dry_run: true },
+    ];
+    for command in commands {
+        let line = write_request(&command).unwrap();
+        assert!(line.starts_with("{\"version\":1,\"command\":\""), "{line}");
+        assert_eq!(read_request(line.as_bytes()), Ok(command));
+    }
+    assert_eq!(read_request(br#"{"version":1,"command":"stories"}"#), Ok(stories()));
+    for (line, kind, said) in [
+        ("hello", Kind::BadRequest, "not a line of JSON"),
+        (r#"{"command":"status"}"#, Kind::BadRequest, "`version` is missing"),
+        (r#"{"version":2,"command":"status"}"#, Kind::Version, "1 is"),
+        (r#"{"version":1,"command":"explode"}"#, Kind::BadRequest, "explode"),
+        (r#"{"version":1,"command":"hub_show"}"#, Kind::BadRequest, "hub"),
+        (r#"{"version":1,"command":"status","extra":1}"#, Kind::BadRequest, "extra"),
+        (r#"[1]"#, Kind::BadRequest, "version"),
+    ] {
+        let refusal = read_request(line.as_bytes()).unwrap_err();
+        assert!(refusal.kind == kind && refusal.message.contains(said), "{line}: {refusal:?}");
+    }
+}
+
+#[test]
+fn hubs_are_listed_shown_and_taken_offline() {
+    let mut world = World::new();
+    let (link, _) = world.connect("jiro", RIGHT, "203.0.113.7:4500");
+    let rows = world.rows(Command::HubList {}).unwrap();
+    assert_eq!(rows.iter().map(|row| row["hub"].as_str().unwrap()).collect::<Vec<_>>(), ["GUESTS", "OFFICE"]);
+    let row = &world.rows(Command::HubShow { hub: "office".into() }).unwrap()[0];
+    assert_eq!((&row["sessions"], &row["users"], &row["default"]), (&1.into(), &2.into(), &true.into()));
+
+    let (pages, out) = world.pages(Command::HubOffline { hub: "OFFICE".into() }).unwrap();
+    assert_eq!(pages.len(), 1);
+    assert!(matches!(&out.answers[..], [Answer::Close { link: closed, cause: Cause::HubOffline }] if *closed == link));
+    let row = &world.rows(Command::HubShow { hub: "OFFICE".into() }).unwrap()[0];
+    assert_eq!((&row["sessions"], &row["online"]), (&0.into(), &false.into()));
+    world.rows(Command::HubOnline { hub: "OFFICE".into() }).unwrap();
+    assert_eq!(world.connect("jiro", RIGHT, "203.0.113.7:4500").1, None);
+
+    let refusal = world.rows(Command::HubShow { hub: "nowhere".into() }).unwrap_err();
+    assert!(refusal.kind == Kind::NotFound && refusal.message.contains("GUESTS, OFFICE"), "{refusal}");
+}
+
+#[test]
+fn sessions_are_listed_by_every_filter_shown_and_kicked() {
+    let mut world = World::new();
+    world.connect("jiro", RIGHT, "203.0.113.7:4500");
+    let (second, _) = world.connect("yas", RIGHT, "203.0.113.7:1024");
+    world.connect("visitor@guests", RIGHT, "198.51.100.1:4500");
+    let list = |hub: Option<&str>, user: Option<&str>, from: Option<&str>| Command::SessionList {
+        hub: hub.map(str::to_owned),
+        user: user.map(str::to_owned),
+        from: from.map(|from| from.parse().unwrap()),
+    };
+    let mut users = |command| {
+        let rows = world.rows(command).unwrap();
+        rows.iter().map(|row| row["user"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(users(list(None, None, None)), "jiro yas visitor");
+    assert_eq!(users(list(Some("office"), None, None)), "jiro yas");
+    assert_eq!(users(list(None, Some("JIRO"), None)), "jiro");
+    assert_eq!(users(list(None, Some("jiro@guests"), None)), "");
+    assert_eq!(users(list(None, None, Some("203.0.113.7"))), "jiro yas");
+    assert_eq!(users(list(Some("GUESTS"), None, Some("203.0.113.7"))), "");
+
+    let row = &world.rows(Command::SessionShow { of: "yas@OFFICE".into() }).unwrap()[0];
+    assert_eq!((&row["session"], &row["story"]["state"]), (&2.into(), &"connected".into()));
+    assert_eq!(row["client"], "Windows 10 or 11");
+    assert!(row["address"].as_str().unwrap().starts_with("10.60."), "{row}");
+
+    let (pages, out) = world.pages(Command::SessionKick { of: "2".into() }).unwrap();
+    assert_eq!(pages[0].rows.len(), 1);
+    assert!(matches!(&out.answers[..], [Answer::Close { link, cause: Cause::Kicked }] if *link == second));
+    for of in ["2", "yas", "nobody@OFFICE"] {
+        let refusal = world.rows(Command::SessionKick { of: of.into() }).unwrap_err();
+        assert_eq!(refusal.kind, Kind::NotFound, "{of}");
+    }
+    // Numbers are never used twice.
+    world.connect("yas", RIGHT, "203.0.113.7:1024");
+    assert_eq!(world.rows(Command::SessionShow { of: "yas".into() }).unwrap()[0]["session"], 4);
+}
+
+#[test]
+fn a_long_listing_comes_in_pages_and_follows_what_happens_meanwhile() {
+    let mut world = World::new();
+    let mut links = Vec::new();
+    for n in 0..1200 {
+        links.push(world.connect("jiro", RIGHT, &format!("203.0.113.7:{}", 1024 + n)).0);
+    }
+    let mut job = Job::new(Command::SessionList { hub: None, user: None, from: None }, Vec::new());
+    let mut out = Output::default();
+    let mut seen = Vec::new();
+    let mut pages = 0;
+    loop {
+        let page = job.step(world.clock, &world.facts, &mut world.gatehouse, &mut out).unwrap();
+        seen.extend(page.rows.iter().map(|row| match row {
+            Row::Session(row) => row.session,
+            _ => panic!("not a session"),
+        }));
+        pages += 1;
+        // Meanwhile the first goes, the last goes, and another comes.
+        if pages == 1 {
+            for link in [links[0], links[1199]] {
+                world.gatehouse.close(world.clock, link, Cause::Kicked, &mut out);
+            }
+            world.connect("yas", RIGHT, "203.0.113.9:4500");
+        }
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(pages, 3);
+    let expected: Vec<u64> = (1..=1199).chain([1201]).collect();
+    assert_eq!(seen, expected);
+
+    let (pages, out) = world.pages(Command::SessionKick { of: "jiro".into() }).unwrap();
+    assert_eq!((pages.len(), out.answers.len()), (3, 1198));
+    assert_eq!(world.gatehouse.session_count(), 1);
+}
+
+#[test]
+fn tables_are_listed_and_entries_deleted() {
+    let mut world = World::new();
+    world.connect("jiro", RIGHT, "203.0.113.7:4500");
+    let office = world.gatehouse.hub_named("OFFICE").unwrap();
+    let port = PortId::new(WorkerId(0), 9000);
+    world.gatehouse.open_uplink(world.clock.now, office, port, None).unwrap();
+    let mac = "02:00:00:00:00:07";
+    let learned = mac.parse().unwrap();
+    let address = "10.60.0.99".parse().unwrap();
+    for notice in [Notice::Station { port, mac: learned, vlan: 0 }, Notice::Host { port, address, mac: learned }] {
+        world.ask(Ask::Notice { hub: office, notice });
+    }
+    let macs = world.rows(Command::MacList { hub: Some("OFFICE".into()) }).unwrap();
+    let find = |rows: &[serde_json::Value], key: &str, value: &str| {
+        rows.iter().find(|row| row[key] == value).cloned().unwrap_or_else(|| panic!("{rows:?}"))
+    };
+    let row = find(&macs, "mac", mac);
+    assert_eq!((&row["behind"], &row["learned"]), (&"uplink".into(), &true.into()));
+    let row = find(&macs, "behind", "client");
+    assert_eq!(row["user"], "jiro");
+    let client_mac = row["mac"].as_str().unwrap().to_owned();
+    let ips = world.rows(Command::IpList { hub: None }).unwrap();
+    assert_eq!(find(&ips, "address", "10.60.0.99")["mac"], mac);
+    let client_ip = find(&ips, "user", "jiro")["address"].as_str().unwrap().to_owned();
+
+    let delete = |mac: &str| Command::MacDelete { hub: "OFFICE".into(), mac: mac.into(), vlan: 0 };
+    assert_eq!(world.rows(delete(mac)), Ok(vec![]));
+    for (command, kind) in [
+        (delete(mac), Kind::NotFound),
+        (delete(&client_mac), Kind::Refused),
+        (delete("nonsense"), Kind::BadRequest),
+        (Command::IpDelete { hub: "OFFICE".into(), address: client_ip.parse().unwrap() }, Kind::Refused),
+        (Command::IpDelete { hub: "OFFICE".into(), address: "10.60.7.7".parse().unwrap() }, Kind::NotFound),
+        (Command::IpDelete { hub: "OTHER".into(), address }, Kind::NotFound),
+    ] {
+        assert_eq!(world.rows(command.clone()).unwrap_err().kind, kind, "{command:?}");
+    }
+    assert_eq!(world.rows(Command::IpDelete { hub: "OFFICE".into(), address }), Ok(vec![]));
+}
+
+#[test]
+fn leases_are_listed_and_released() {
+    let mut world = World::new();
+    let (link, _) = world.connect("jiro", RIGHT, "203.0.113.7:4500");
+    let row = &world.rows(Command::DhcpList { hub: None }).unwrap()[0];
+    assert_eq!((&row["state"], &row["hub"]), (&"link".into(), &"OFFICE".into()));
+    let address = row["address"].as_str().unwrap().parse().unwrap();
+    let release = || Command::DhcpRelease { hub: "OFFICE".into(), address };
+    assert_eq!(world.rows(release()).unwrap_err().kind, Kind::Refused);
+    world.ask(Ask::Leave { link, cause: Cause::PeerLeft });
+    world.pass(60);
+    let row = &world.rows(Command::DhcpList { hub: Some("office".into()) }).unwrap()[0];
+    assert_eq!((&row["state"], &row["since"]), (&"past".into(), &(world.clock.unix - 60).into()));
+    assert_eq!(world.rows(release()).unwrap().len(), 1);
+    assert_eq!(world.rows(Command::DhcpList { hub: None }), Ok(vec![]));
+    assert_eq!(world.rows(release()).unwrap_err().kind, Kind::NotFound);
+}
+
+#[test]
+fn stories_are_told_newest_first_with_running_ones() {
+    let mut world = World::new();
+    assert_eq!(world.connect("jiro", "wrong", "203.0.113.7:4500").1, Some(Cause::WrongPassword));
+    world.pass(10);
+    world.connect("jiro", RIGHT, "203.0.113.7:4500");
+    world.pass(10);
+    assert_eq!(world.connect("nobody@guests", "x", "198.51.100.1:4500").1, Some(Cause::UnknownUser));
+    world.pass(10);
+    let attempt = world.attempt("198.51.100.2:500");
+    world.ask(Ask::Running(Box::new(attempt)));
+
+    let rows = world.rows(stories()).unwrap();
+    let key = |row: &serde_json::Value| {
+        format!("{} {}", row["state"].as_str().unwrap(), row["cause"].as_str().unwrap_or("-"))
+    };
+    let keys: Vec<String> = rows.iter().map(key).collect();
+    assert_eq!(keys, ["running -", "ended unknown_user", "connected -", "ended wrong_password"]);
+    assert_eq!(rows[3]["shown_number"], 691);
+    assert_eq!(rows[3]["fault"], "client");
+    assert!(rows[3]["advice"].as_str().unwrap().contains("password"));
+
+    let filtered = |user: Option<&str>, from: Option<&str>, failed, limit| Command::Stories {
+        user: user.map(str::to_owned),
+        from: from.map(|from| from.parse().unwrap()),
+        failed,
+        limit,
+        lang: Lang::Ja,
+    };
+    assert_eq!(world.rows(filtered(Some("Jiro"), None, false, 50)).unwrap().len(), 2);
+    assert_eq!(world.rows(filtered(None, Some("203.0.113.7"), true, 50)).unwrap().len(), 1);
+    assert_eq!(world.rows(filtered(None, None, true, 50)).unwrap().len(), 2);
+    let newest = world.rows(filtered(None, None, true, 1)).unwrap();
+    assert_eq!((newest.len(), &newest[0]["cause"]), (1, &"unknown_user".into()));
+    assert!(newest[0]["summary"].as_str().unwrap().contains("ユーザー"));
+    // A running attempt that gets no further becomes one that fails.
+    world.pass(9);
+    assert_eq!(world.rows(filtered(None, None, true, 50)).unwrap().len(), 3);
+}
+
+#[test]
+fn why_tells_the_failure_before_what_is_well() {
+    let mut world = World::new();
+    world.connect("jiro", "wrong", "203.0.113.7:4500");
+    world.pass(60);
+    world.connect("jiro", RIGHT, "203.0.113.7:4500");
+    for of in ["jiro", "jiro@office", "203.0.113.7", "203.0.113.7:4500", "JIRO"] {
+        let row = &world.rows(why(of)).unwrap()[0];
+        assert_eq!((&row["cause"], &row["failed"]), (&"wrong_password".into(), &true.into()), "{of}");
+    }
+    // One on its way goes before it; its suspicion is told at once.
+    let mut attempt = world.attempt("203.0.113.7:500");
+    attempt.suspect(Cause::WrongPsk);
+    world.ask(Ask::Running(Box::new(attempt.clone())));
+    let row = world.rows(why("203.0.113.7")).unwrap().remove(0);
+    assert_eq!((&row["state"], &row["cause"], &row["suspected"]), (&"running".into(), &"wrong_psk".into(), &true.into()));
+    let story: Story = serde_json::from_value(row).unwrap();
+    assert_eq!(story.state, State::Running);
+    world.ask(Ask::Renewal(attempt.id));
+    assert_eq!(world.rows(why("203.0.113.7")).unwrap()[0]["cause"], "wrong_password");
+    // Somebody who never failed is told as such; somebody unknown gets the first thing to check.
+    world.connect("yas", RIGHT, "203.0.113.8:4500");
+    assert_eq!(world.rows(why("yas")).unwrap()[0]["state"], "connected");
+    let refusal = world.rows(why("192.0.2.200")).unwrap_err();
+    assert!(refusal.kind == Kind::NotFound && refusal.message.contains("UDP 500"), "{refusal}");
+}
+
+#[test]
+fn a_search_over_many_running_attempts_goes_on_page_by_page() {
+    let mut world = World::new();
+    for n in 0..12_000_u32 {
+        let attempt = world.attempt(&format!("10.{}.{}.1:500", n >> 8, n & 255));
+        world.ask(Ask::Running(Box::new(attempt)));
+    }
+    let (pages, _) = world.pages(stories()).unwrap();
+    assert_eq!(pages.iter().map(|page| page.rows.len()).sum::<usize>(), 50);
+    assert!(pages.len() >= 3, "{}", pages.len());
+    assert_eq!(world.rows(why("10.0.3.1")).unwrap()[0]["from"], "10.0.3.1:500");
+}
+
+#[test]
+fn status_and_drops_count_what_workers_tell() {
+    let mut world = World::new();
+    world.connect("jiro", RIGHT, "203.0.113.7:4500");
+    world.connect("jiro", "wrong", "203.0.113.8:4500");
+    let mut drops = Drops::default();
+    drops.count(Drop::Replayed);
+    drops.count(Drop::Replayed);
+    drops.count(Drop::UnknownSpi);
+    let snapshots = || vec![Some(Snapshot { peers: 3, half_open: 1, drops: drops.clone() }), None];
+    assert!(Command::Status {}.asks_workers());
+    let (pages, _) = world.pages_with(Command::Status {}, snapshots()).unwrap();
+    let row = serde_json::to_value(&pages[0].rows[0]).unwrap();
+    for (key, value) in
+        [("hubs", 2), ("sessions", 1), ("peers", 3), ("half_open", 1), ("drops", 3), ("failed_last_hour", 1)]
+    {
+        assert_eq!(row[key], value, "{key}: {row}");
+    }
+    assert_eq!(row["workers"][1]["silent"], true);
+    let (pages, _) = world.pages_with(Command::Drops {}, snapshots()).unwrap();
+    let rows = serde_json::to_value(&pages[0].rows).unwrap();
+    let expected = serde_json::json!([
+        { "worker": 0, "reason": "replayed", "count": 2 },
+        { "worker": 0, "reason": "unknown SPI", "count": 1 },
+    ]);
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn a_hub_that_goes_ends_a_listing_in_peace() {
+    let mut world = World::new();
+    assert_eq!(world.gatehouse.hub(HubId(0)).unwrap().name(), "GUESTS");
+    assert_eq!(world.rows(Command::MacList { hub: None }).unwrap().len(), 1, "the DHCP server's own place");
+}

@@ -1,0 +1,83 @@
+//! Who is in: the sessions, and the ways to find one without walking them all.
+
+use super::Session;
+use crate::hub::HubId;
+use crate::identity::folded;
+use crate::peer::LinkKey;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+
+/// The sessions.
+#[derive(Debug, Default)]
+pub(super) struct Roll {
+    by_link: BTreeMap<LinkKey, Session>,
+    /// By the number that people type: grows, never used twice.
+    by_number: BTreeMap<u64, LinkKey>,
+    /// By hub and folded user name, a user's oldest first.
+    by_user: BTreeSet<(HubId, Box<str>, u64)>,
+    last: u64,
+}
+
+impl Roll {
+    /// Number of sessions.
+    pub(super) fn len(&self) -> usize {
+        self.by_link.len()
+    }
+
+    /// Adds a session and gives it its number.
+    pub(super) fn insert(&mut self, mut session: Session) {
+        self.last += 1;
+        session.number = self.last;
+        let link = session.link;
+        self.by_number.insert(session.number, link);
+        self.by_user.insert((session.hub, folded(session.who.user()).into(), session.number));
+        debug_assert!(!self.by_link.contains_key(&link), "its old place was given back first");
+        self.by_link.insert(link, session);
+    }
+
+    /// Takes a session out.
+    pub(super) fn remove(&mut self, link: LinkKey) -> Option<Session> {
+        let session = self.by_link.remove(&link)?;
+        self.by_number.remove(&session.number);
+        self.by_user.remove(&(session.hub, folded(session.who.user()).into(), session.number));
+        Some(session)
+    }
+
+    pub(super) fn get(&self, link: LinkKey) -> Option<&Session> {
+        self.by_link.get(&link)
+    }
+
+    pub(super) fn get_mut(&mut self, link: LinkKey) -> Option<&mut Session> {
+        self.by_link.get_mut(&link)
+    }
+
+    /// The session of a number.
+    pub(super) fn numbered(&self, number: u64) -> Option<&Session> {
+        self.by_link.get(self.by_number.get(&number)?)
+    }
+
+    /// All sessions, in no order that means anything.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Session> {
+        self.by_link.values()
+    }
+
+    /// Sessions behind a number, in the order of their numbers: take a page at a time.
+    pub(super) fn after(&self, number: u64) -> impl Iterator<Item = &Session> {
+        let links = self.by_number.range((Excluded(number), Unbounded)).map(|(_, link)| link);
+        links.filter_map(|link| self.by_link.get(link))
+    }
+
+    /// The sessions of a user of a hub, whatever the case of the name, the oldest first.
+    pub(super) fn of_user(&self, hub: HubId, user: &str) -> impl Iterator<Item = &Session> {
+        let user: Box<str> = folded(user).into();
+        let range = self.by_user.range((hub, user.clone(), 0)..);
+        let mine = range.take_while(move |(of, name, _)| *of == hub && *name == user);
+        mine.filter_map(|(_, _, number)| self.numbered(*number))
+    }
+
+    /// The sessions of a hub.
+    pub(super) fn of_hub(&self, hub: HubId) -> impl Iterator<Item = &Session> {
+        let range = self.by_user.range((hub, Box::default(), 0)..).take_while(move |(of, ..)| *of == hub);
+        range.filter_map(|(_, _, number)| self.numbered(*number))
+    }
+}
