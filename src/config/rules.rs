@@ -60,6 +60,10 @@ rules! { $
     on_limit: OnLimit,
     /// How long a client may be silent before it is given up.
     dead_after: Span,
+    /// After how long without traffic a session ends.
+    idle_timeout: Limit<Span>,
+    /// After how long a session ends in any case.
+    session_timeout: Limit<Span>,
     /// Whether users may come in through L2TP without IPsec.
     allow_raw_l2tp: bool,
 }

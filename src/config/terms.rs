@@ -21,6 +21,10 @@ pub struct Terms {
     pub on_limit: OnLimit,
     /// How long a client may be silent, 30 seconds to 1 day.
     pub dead_after: Duration,
+    /// After how long without traffic a session ends, at least 1 minute.
+    pub idle_timeout: Option<Duration>,
+    /// After how long a session ends in any case, at least 1 minute.
+    pub session_timeout: Option<Duration>,
     /// Whether L2TP without IPsec is allowed.
     pub allow_raw_l2tp: bool,
 }
@@ -37,6 +41,8 @@ impl From<Rules> for Terms {
             max_sessions: Limit::of(rules.max_sessions),
             on_limit: rules.on_limit.unwrap_or_default(),
             dead_after: rules.dead_after.map_or(Duration::from_secs(300), |span| span.0),
+            idle_timeout: Limit::of(rules.idle_timeout).map(|span| span.0),
+            session_timeout: Limit::of(rules.session_timeout).map(|span| span.0),
             allow_raw_l2tp: rules.allow_raw_l2tp.unwrap_or(false),
         }
     }

@@ -45,6 +45,7 @@ impl Gatehouse {
                 tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
                     rule = reading.rule, step = "authenticated", "user authenticated");
                 self.sessions.insert(session);
+                self.look_later(clock, link);
                 (AuthVerdict::Admit { success, gateway }, None)
             }
             Err(cause) => {
@@ -160,7 +161,7 @@ impl Gatehouse {
             return Err(Cause::SessionLimit);
         }
         let success = newcomer.success.clone();
-        Ok((Session::new(clock.unix, device, newcomer), success))
+        Ok((Session::new(clock, device, newcomer), success))
     }
 }
 

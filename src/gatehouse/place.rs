@@ -107,7 +107,8 @@ impl Gatehouse {
 
     /// A link is over: its port closes, its lease is remembered.
     pub(super) fn leave(&mut self, clock: Clock, link: LinkKey) {
-        let Some(session) = self.sessions.remove(link) else { return };
+        let Some(mut session) = self.sessions.remove(link) else { return };
+        self.watch.set(&mut session, None);
         if let Some((port, hub)) = session.port.zip(self.hub_mut(session.hub)) {
             hub.close(clock.now, port);
         }
@@ -115,7 +116,7 @@ impl Gatehouse {
 
     /// A frame for the hub's own services.
     pub(super) fn serve(&mut self, clock: Clock, hub: HubId, from: PortId, frame: &PacketBuf, out: &mut Output) {
-        let Some(owner) = self.hubs.get_mut(hub.0 as usize) else { return };
+        let Some(owner) = at(&mut self.hubs, hub) else { return };
         let mut events = hub::Output::default();
         if let Err(reason) = owner.handle_frame(clock.now, from, frame, &mut events) {
             tracing::debug!(hub = owner.name(), port = %from, %reason, "service frame not answered");

@@ -6,8 +6,10 @@ use crate::identity::account::Authenticated;
 use crate::packet::Path;
 use crate::peer::{LinkKey, Meter, PskId};
 use crate::story::AttemptId;
+use crate::worker::Clock;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Somebody whose proof holds, before it is settled whether there is room.
 pub(super) struct Newcomer {
@@ -54,6 +56,10 @@ pub struct Session {
     pub attempt: AttemptId,
     /// Seconds since 1970 at the verdict.
     pub since: u64,
+    /// The same moment on the clock of timers.
+    pub(super) entered: Instant,
+    /// When it is looked at next whether its time is over.
+    pub(super) look_at: Option<Instant>,
     /// Its port, once it has one.
     pub port: Option<PortId>,
     /// Its address, once it has one.
@@ -61,7 +67,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(since: u64, device: String, newcomer: Newcomer) -> Self {
+    pub(super) fn new(clock: Clock, device: String, newcomer: Newcomer) -> Self {
         let Newcomer { link, who, hub, fixed, terms, identity, path, meter, psk, attempt, .. } = newcomer;
         Self {
             number: 0,
@@ -76,7 +82,9 @@ impl Session {
             meter,
             psk,
             attempt,
-            since,
+            since: clock.unix,
+            entered: clock.now,
+            look_at: None,
             port: None,
             address: None,
         }

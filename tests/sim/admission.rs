@@ -233,3 +233,79 @@ fn two_alike_of_one_group_and_user_are_two_devices() {
         assert!(world.ping(phone, OFFICE_GATEWAY));
     }
 }
+
+/// A client that has left for a reason of the gateway's.
+fn assert_ended(world: &World, client: ClientId, cause: Cause) {
+    assert!(world[client].address().is_none(), "{cause}");
+    assert_eq!(world.gateway().last_story().cause, cause);
+    assert_eq!(world.gateway().sessions(), 0, "{cause}");
+}
+
+#[test]
+fn a_session_ends_after_its_time_whatever_it_does() {
+    let mut world = World::with(Office::default().user("jiro", "session_timeout: 10m"));
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    world.connect(client);
+    let began = world.now;
+    while world[client].address().is_some() && world.now - began < Duration::from_secs(900) {
+        world.ping(client, OFFICE_GATEWAY);
+        world.run_for(Duration::from_secs(20));
+    }
+    let lasted = (world.now - began).as_secs();
+    assert!((590..640).contains(&lasted), "{lasted}");
+    assert_ended(&world, client, Cause::TimeLimit);
+    // It may come again, and has its whole time again.
+    world.connect(client);
+    world.run_for(Duration::from_secs(300));
+    assert!(world.ping(client, OFFICE_GATEWAY));
+}
+
+#[test]
+fn an_idle_session_ends_and_a_busy_one_does_not() {
+    for from_hub in [false, true] {
+        let mut world = World::with(Office::default().user("jiro", "idle_timeout: 5m").user("yas", ""));
+        let client = at_home(&mut world, Profile::windows10(), "jiro");
+        let other = at_home(&mut world, Profile::macos(), "yas");
+        let address = world.connect(client).address;
+        world.connect(other);
+        for _ in 0..10 {
+            // Traffic in either direction counts.
+            if from_hub {
+                world.ping(other, address);
+            } else {
+                world.ping(client, OFFICE_GATEWAY);
+            }
+            world.run_for(Duration::from_secs(150));
+        }
+        assert!(world[client].address().is_some(), "busy");
+        // What keeps the connection alive is no traffic.
+        world.run_for(Duration::from_secs(145));
+        assert!(world[client].address().is_some());
+        world.run_for(Duration::from_secs(10));
+        assert!(world[client].address().is_none());
+        assert_eq!(world.gateway().last_story().cause, Cause::TimeLimit);
+        assert!(world.ping(other, OFFICE_GATEWAY), "the others stay");
+    }
+}
+
+#[test]
+fn a_session_ends_with_its_permission() {
+    // 14:13:20 UTC when the world begins.
+    for (settings, after, cause) in [
+        ("hours: mon-fri 08:00-15:00", 46 * 60 + 40, Cause::OutOfHours),
+        ("hours: mon-fri 08:00-23:30, time_zone: +09:00", 16 * 60 + 40, Cause::OutOfHours),
+        ("expires: 2026-09-21, time_zone: +09:00", 46 * 60 + 40, Cause::AccountExpired),
+        ("expires: 2026-09-21", 9 * 3600 + 46 * 60 + 40, Cause::AccountExpired),
+    ] {
+        let mut world = World::with(Office::default().user("jiro", settings));
+        let client = at_home(&mut world, Profile::libreswan(), "jiro");
+        world.connect(client);
+        let before = Duration::from_secs(after) - world.elapsed() - Duration::from_secs(2);
+        world.run_for(before);
+        assert!(world[client].address().is_some(), "{settings}");
+        world.run_for(Duration::from_secs(5));
+        assert_ended(&world, client, cause);
+        let error = if cause == Cause::OutOfHours { 646 } else { 647 };
+        assert_eq!(number(&world.fail_to_connect(client)), Some(error), "{settings}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Rules for users, at each of the places where they may stand.
 
-use super::{Check, DAY, Path, SHORTEST_SILENCE, model, schema};
+use super::{Check, DAY, MINUTE, Path, SHORTEST_SILENCE, model, schema};
 use crate::config::{Limit, Offset, Rules};
 
 impl Check<'_> {
@@ -12,6 +12,11 @@ impl Check<'_> {
         }
         if let Some(span) = rules.dead_after {
             self.span(&path.key("dead_after"), span.0, SHORTEST_SILENCE, DAY);
+        }
+        for (key, limit) in [("idle_timeout", rules.idle_timeout), ("session_timeout", rules.session_timeout)] {
+            if let Some(Limit::To(span)) = limit {
+                self.span(&path.key(key), span.0, MINUTE, 365 * DAY);
+            }
         }
         if let Some(Limit::To(date)) = rules.expires
             && rules.time_zone.unwrap_or(Offset::default()).to_utc(date.end()) <= self.facts.now
