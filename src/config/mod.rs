@@ -41,6 +41,6 @@ pub use load::{FileFacts, Loaded, load};
 pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User};
 pub use network::{AddressRange, Network};
 pub use rules::Rules;
-pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink};
+pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink, UplinkRules};
 pub use terms::{Denied, Terms};
 pub use units::{Date, Span};

@@ -2,6 +2,7 @@
 
 use super::{
     AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
+    UplinkRules,
 };
 use crate::identity::folded;
 use std::{
@@ -116,6 +117,8 @@ pub struct Hub {
     pub dhcp: Dhcp,
     /// How it reaches the world.
     pub uplink: Uplink,
+    /// What may come in from there: at least one MAC address and one broadcast a second.
+    pub uplink_rules: UplinkRules,
     /// The users in the order of their [`folded`] names, which differ in more than case.
     pub users: Vec<User>,
 }

@@ -66,4 +66,10 @@ rules! { $
     session_timeout: Limit<Span>,
     /// Whether users may come in through L2TP without IPsec.
     allow_raw_l2tp: bool,
+    /// Whether a client is kept apart from the other clients of its hub.
+    isolated: bool,
+    /// Whether what only DHCP servers send is discarded.
+    dhcp_guard: bool,
+    /// Broadcast, multicast and flooded frames that a client may send in a second.
+    broadcasts: u32,
 }

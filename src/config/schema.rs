@@ -211,6 +211,9 @@ with_rules! {
         /// How the hub reaches the world.
         #[serde(default)]
         pub uplink: Uplink,
+        /// What may come in from there.
+        #[serde(default)]
+        pub uplink_rules: UplinkRules,
         /// Groups of users, by name.
         #[serde(default)]
         pub groups: BTreeMap<String, Group>,
@@ -243,6 +246,28 @@ pub struct Dhcp {
 impl Default for Dhcp {
     fn default() -> Self {
         Self { range: None, dns: None, domain: None, lease: Span::hours(8) }
+    }
+}
+
+/// `hubs.NAME.uplink_rules`: for frames that come in from behind an uplink.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct UplinkRules {
+    /// Whether what only DHCP servers send is discarded.
+    pub dhcp_guard: bool,
+    /// Whether IPv6 router advertisements are discarded.
+    pub ra_guard: bool,
+    /// Whether ARP that claims an address of a client or of the hub is discarded.
+    pub arp_guard: bool,
+    /// How many MAC addresses may be behind it.
+    pub max_macs: u32,
+    /// Broadcast, multicast and flooded frames a second.
+    pub broadcasts: u32,
+}
+
+impl Default for UplinkRules {
+    fn default() -> Self {
+        Self { dhcp_guard: false, ra_guard: false, arp_guard: true, max_macs: 16_384, broadcasts: 2000 }
     }
 }
 

@@ -447,6 +447,8 @@ hubs:
     network: 10.1.0.0/24
     time_zone: Asia/Tokyo
     idle_timeout: 10s
+    broadcasts: 0
+    uplink_rules: { max_macs: 0, broadcasts: 1000000 }
     session_timeout: 2 days
     groups:
       staff: { hours: 8-18, max_sessions: 0, dead_after: 2d }
@@ -465,22 +467,28 @@ default_hub: A
         hint: one of: allow, deny
     :7:5: error: hubs.A.time_zone: `Asia/Tokyo` is not a time zone: write its distance from UTC, such as +09:00, -03:30 or UTC
     :8:5: error: hubs.A.idle_timeout: 10s is not between 1m and 365d
-    :9:5: error: hubs.A.session_timeout: `2 days` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
-    :11:7: error: hubs.A.groups.staff: `staff` and `STAFF` are the same group: case does not count
-    :11:16: error: hubs.A.groups.staff.hours: `8-18` is not a time of the week: write days and times, such as mon-fri 08:00-18:00, and `;` between several
-    :11:29: error: hubs.A.groups.staff.max_sessions: with 0 nobody can connect
+    :9:5: error: hubs.A.broadcasts: 0 is not between 1 and 100000 frames a second
+        hint: a client that begins sends a dozen; ARP and the questions for its settings are among them
+    :10:21: error: hubs.A.uplink_rules.max_macs: with 0 nothing comes in from the uplink
+        hint: `uplink: none` is a hub without one
+    :10:34: error: hubs.A.uplink_rules.broadcasts: 1000000 is not between 1 and 100000 frames a second
+        hint: a client that begins sends a dozen; ARP and the questions for its settings are among them
+    :11:5: error: hubs.A.session_timeout: `2 days` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
+    :13:7: error: hubs.A.groups.staff: `staff` and `STAFF` are the same group: case does not count
+    :13:16: error: hubs.A.groups.staff.hours: `8-18` is not a time of the week: write days and times, such as mon-fri 08:00-18:00, and `;` between several
+    :13:29: error: hubs.A.groups.staff.max_sessions: with 0 nobody can connect
         hint: `access: deny` keeps them out and says so; `none` is as many as they like
-    :11:46: error: hubs.A.groups.staff.dead_after: 2d is not between 30s and 1d
-    :12:16: warning: hubs.A.groups.STAFF.expires: this was over with 2026-11-21
+    :13:46: error: hubs.A.groups.staff.dead_after: 2d is not between 30s and 1d
+    :14:16: warning: hubs.A.groups.STAFF.expires: this was over with 2026-11-21
         hint: move the date, or remove what is over
-    :12:37: error: hubs.A.groups.STAFF.color: there is no key `color` in hubs.A.groups.STAFF
-        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp
-    :13:7: error: hubs.A.groups. x: the name of a group is not empty and has no white space around it
-    :15:51: error: hubs.A.users.u.disabled: found a number, expected true or false
-    :15:64: error: hubs.A.users.u.expires: `soon` is not a date: write year-month-day, such as 2026-12-31
-    :16:51: warning: hubs.A.users.v.allow_raw_l2tp: this has no effect while listen.raw_l2tp is off
+    :14:37: error: hubs.A.groups.STAFF.color: there is no key `color` in hubs.A.groups.STAFF
+        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, isolated, dhcp_guard, broadcasts
+    :15:7: error: hubs.A.groups. x: the name of a group is not empty and has no white space around it
+    :17:51: error: hubs.A.users.u.disabled: found a number, expected true or false
+    :17:64: error: hubs.A.users.u.expires: `soon` is not a date: write year-month-day, such as 2026-12-31
+    :18:51: warning: hubs.A.users.v.allow_raw_l2tp: this has no effect while listen.raw_l2tp is off
         hint: set listen.raw_l2tp: true if clear-text L2TP is wished
-    :17:69: error: hubs.B.users.u.group: there is no group `staff` in this hub
+    :19:69: error: hubs.B.users.u.group: there is no group `staff` in this hub
         hint: groups stand beside the users: groups: { staff: {} }
     ");
 }

@@ -190,10 +190,12 @@ impl Gatehouse {
         port: PortId,
         gateway_mac: Option<Mac>,
     ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
-        let gateway = self.hub_config(hub).map(|hub| hub.gateway);
-        let known = gateway_mac.zip(gateway).map(|(mac, gateway)| KnownStation { mac, addresses: vec![gateway] });
+        let rules = self.hub_config(hub).ok_or(crate::hub::OpenError::Offline)?;
+        let known = gateway_mac.map(|mac| KnownStation { mac, addresses: vec![rules.gateway] });
+        let permit = UplinkPermit::uplink_by_configuration(known.into_iter().collect())
+            .with_policy(place::uplink_policy(&rules.uplink_rules));
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
-        let ingress = hub.open_uplink(now, port, UplinkPermit::uplink_by_configuration(known.into_iter().collect()))?;
+        let ingress = hub.open_uplink(now, port, permit)?;
         Ok((ingress, hub.view().clone()))
     }
 

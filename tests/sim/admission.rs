@@ -1,4 +1,4 @@
-//! Who may come in, how, and until when: what the configuration says is what clients meet.
+//! Who may come in, how, until when, and what they may do then: what the configuration says is what clients meet.
 
 use crate::net::nat::Nat;
 use crate::world::{ClientId, OFFICE_GATEWAY, Office, PSK, World, login};
@@ -6,10 +6,13 @@ use sekisho::client::ike::Mode;
 use sekisho::client::ike::profile::Android;
 use sekisho::client::{Profile, Reason};
 use sekisho::crypto::Secret;
+use sekisho::packet::Drop;
 use sekisho::ppp::{self, AuthMethod};
 use sekisho::story::Cause;
+use sekisho::wire::inet::udp_packet;
 use sekisho::wire::isakmp::payload::{IdType, Identity};
 use sekisho::wire::isakmp::sa::{Phase1Attribute, Transform};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -307,5 +310,77 @@ fn a_session_ends_with_its_permission() {
         assert_ended(&world, client, cause);
         let error = if cause == Cause::OutOfHours { 646 } else { 647 };
         assert_eq!(number(&world.fail_to_connect(client)), Some(error), "{settings}");
+    }
+}
+
+#[test]
+fn isolated_clients_reach_the_uplink_alone() {
+    for (hub, jiro, yas, meet) in [
+        ("isolated: false", "", "", true),
+        ("isolated: true", "", "", false),
+        ("isolated: true", "isolated: false", "", false),
+        ("isolated: true", "isolated: false", "group: staff", true),
+        ("isolated: false", "", "isolated: true", false),
+    ] {
+        let office = Office::default().office(hub).office("groups: { staff: { isolated: false } }");
+        let mut world = World::with(office.user("jiro", jiro).user("yas", yas));
+        let jiro = at_home(&mut world, Profile::windows10(), "jiro");
+        let yas = at_home(&mut world, Profile::ios17(), "yas");
+        let addresses = [jiro, yas].map(|client| world.connect(client).address);
+        assert_eq!(world.ping(jiro, addresses[1]), meet, "{hub}");
+        assert_eq!(world.ping(yas, addresses[0]), meet, "{hub}");
+        assert!(world.ping(jiro, OFFICE_GATEWAY) && world.ping(yas, OFFICE_GATEWAY), "{hub}");
+        assert_eq!(world.gateway().workers[0].drops().of(Drop::Isolated) > 0, !meet, "{hub}");
+    }
+}
+
+#[test]
+fn a_client_is_no_dhcp_server_unless_it_may() {
+    for (settings, passes) in [("", false), ("dhcp_guard: false", true)] {
+        let mut world = World::with(Office::default().user("jiro", settings).user("yas", ""));
+        let jiro = at_home(&mut world, Profile::windows10(), "jiro");
+        let yas = at_home(&mut world, Profile::ios17(), "yas");
+        let [from, to] = [jiro, yas].map(|client| world.connect(client).address);
+        // What is no server's passes in any case.
+        for (port, passes) in [(67, passes), (4011, true)] {
+            world.send_ip(jiro, udp_packet((from, port), (to, 68), b"an address for you"));
+            world.run_for(Duration::from_secs(1));
+            let came = world[yas].inbox.datagrams.iter().any(|datagram| datagram.from.1 == port);
+            assert_eq!(came, passes, "{settings}, from port {port}");
+        }
+    }
+}
+
+#[test]
+fn the_uplink_is_guarded_as_the_hub_says() {
+    for (rules, passes) in [("{}", true), ("{ dhcp_guard: true }", false)] {
+        let mut world = World::with(Office::default().office(&format!("uplink_rules: {rules}")));
+        let client = at_home(&mut world, Profile::windows10(), "jiro");
+        let to = world.connect(client).address;
+        assert!(world.ping(client, OFFICE_GATEWAY));
+        world.send_from_uplink(1, udp_packet((OFFICE_GATEWAY, 67), (to, 68), b"an address for you"));
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world[client].inbox.datagrams.len(), usize::from(passes), "{rules}");
+    }
+}
+
+#[test]
+fn a_storm_is_cut_where_the_rules_say() {
+    for (settings, least, most) in [("", 100, 110), ("broadcasts: 5", 10, 12), ("broadcasts: 1000", 300, 300)] {
+        let mut world = World::with(Office::default().user("jiro", settings).user("yas", ""));
+        let jiro = at_home(&mut world, Profile::windows10(), "jiro");
+        let yas = at_home(&mut world, Profile::ios17(), "yas");
+        let from = world.connect(jiro).address;
+        let address = world.connect(yas).address;
+        world.run_for(Duration::from_secs(60));
+        for _ in 0..300 {
+            world.send_ip(jiro, udp_packet((from, 9), (Ipv4Addr::BROADCAST, 9), b"all of you"));
+        }
+        world.run_for(Duration::from_secs(1));
+        let came = world[yas].inbox.datagrams.len();
+        assert!((least..=most).contains(&came), "{settings}: {came}");
+        assert_eq!(world.gateway().workers[0].drops().of(Drop::Storm), 300 - came as u64);
+        // Others are not concerned, nor is what goes to one alone.
+        assert!(world.ping(jiro, address) && world.ping(yas, OFFICE_GATEWAY), "{settings}");
     }
 }

@@ -1,7 +1,10 @@
 //! Rules for users, at each of the places where they may stand.
 
 use super::{Check, DAY, MINUTE, Path, SHORTEST_SILENCE, model, schema};
-use crate::config::{Limit, Offset, Rules};
+use crate::config::{Limit, Rules};
+
+/// What is more is no limit.
+const MOST_BROADCASTS: u32 = 100_000;
 
 impl Check<'_> {
     /// Checks what one place says.
@@ -18,11 +21,22 @@ impl Check<'_> {
                 self.span(&path.key(key), span.0, MINUTE, 365 * DAY);
             }
         }
+        if let Some(frames) = rules.broadcasts {
+            self.broadcasts(&path.key("broadcasts"), frames);
+        }
         if let Some(Limit::To(date)) = rules.expires
-            && rules.time_zone.unwrap_or(Offset::default()).to_utc(date.end()) <= self.facts.now
+            && rules.time_zone.unwrap_or_default().to_utc(date.end()) <= self.facts.now
         {
             let hint = Some("move the date, or remove what is over");
             self.warn(&path.key("expires"), format!("this was over with {date}"), hint);
+        }
+    }
+
+    /// A limit on frames that are copied to many.
+    pub(super) fn broadcasts(&mut self, path: &Path, frames: u32) {
+        if !(1..=MOST_BROADCASTS).contains(&frames) {
+            let hint = Some("a client that begins sends a dozen; ARP and the questions for its settings are among them");
+            self.error(path, format!("{frames} is not between 1 and {MOST_BROADCASTS} frames a second"), hint);
         }
     }
 
