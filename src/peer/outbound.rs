@@ -41,6 +41,9 @@ impl Peer {
     fn send_packet(&mut self, cx: &mut Context<'_>, session: SessionKey, mut packet: PacketBuf) -> Result<(), Drop> {
         let seat = self.seat(session).ok_or(Drop::NoPort)?;
         seat.meter.outbound(packet.len());
+        if seat.is_for_it_alone(&packet) {
+            seat.meter.used(cx.millis);
+        }
         seat.link.put_data(&mut packet)?;
         self.send_ppp(cx, session, packet)
     }

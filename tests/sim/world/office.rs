@@ -70,6 +70,11 @@ impl Office {
         self
     }
 
+    pub fn office(mut self, line: &str) -> Self {
+        self.office.push(line.into());
+        self
+    }
+
     pub fn guests(mut self, line: &str) -> Self {
         self.guests.push(line.into());
         self
