@@ -72,6 +72,7 @@ impl UdpSocket {
         if setsockopt(&socket, sockopt::SndBufForce, &SOCKET_BUFFER).is_err() {
             let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
         }
+        super::syscall::allow_fragments(socket.as_fd(), domain == Domain::IPV4)?;
         if reuse_port && !raw {
             socket.set_reuse_port(true)?;
         }
