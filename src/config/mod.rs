@@ -11,6 +11,7 @@
 //! Nothing here opens a file or reads a clock: text, file mode and the time come in as arguments, so that a test can
 //! say what the day is.
 
+pub mod changes;
 mod check;
 mod edit_distance;
 mod finding;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use crate::crypto::Secret;
 pub use crate::identity::account::Credential;
+pub use changes::{Change, Effect, Touches};
 pub use finding::{Finding, Position, Report, Severity};
 pub use load::{FileFacts, Loaded, load};
 pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, Sessions, User};

@@ -78,11 +78,15 @@ pub struct Ipsec {
     /// The keys in the order of the file, 1 to 16 of them when L2TP/IPsec is on, all different, none empty. Those whose
     /// time is over when the file is read are not among them.
     pub psks: Vec<Psk>,
+    /// The last number that was given to a key, so that none is used twice.
+    pub last_psk: u16,
 }
 
 /// One pre-shared key.
 #[derive(Clone, Debug)]
 pub struct Psk {
+    /// Its number: its place in the first file that had it, or the next free one in a later file.
+    pub id: u16,
     /// The bytes as the client sends them: the text in UTF-8.
     pub key: Secret,
     /// The Unix time from which it is no longer accepted.

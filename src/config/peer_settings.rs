@@ -29,9 +29,8 @@ impl Config {
                     .ipsec
                     .psks
                     .iter()
-                    .zip(0..)
-                    .map(|(psk, n)| ike::Psk {
-                        id: ike::PskId(n),
+                    .map(|psk| ike::Psk {
+                        id: ike::PskId(psk.id),
                         key: psk.key.clone(),
                         until: psk.until,
                         hub: psk.hub.and_then(|hub| self.hubs.get(hub)).map(|hub| hub.name.clone()),

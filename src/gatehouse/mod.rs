@@ -4,6 +4,7 @@
 
 mod admission;
 mod place;
+mod reload;
 mod roll;
 mod session;
 mod stories;

@@ -231,7 +231,7 @@ impl WorkerThread {
                     // Whoever asked may have lost patience.
                     let _ = answer.send(self.worker.snapshot());
                 }
-                Input::Settings(settings) => self.worker.set_settings(settings),
+                Input::Settings(settings) => self.worker.set_settings(clock, settings, effects),
                 Input::Shutdown => {
                     self.worker.shutdown(clock, effects);
                     *stop_at = Some(clock.now + FAREWELL);

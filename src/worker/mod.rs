@@ -17,9 +17,10 @@ pub use drops::Drops;
 use crate::crypto::dh::{DhError, DhJob, DhResult};
 use crate::crypto::engine::{EspEngine, OpenJob};
 use crate::entropy::Entropy;
+use crate::ike;
 use crate::hub::{Forward, HubId, Ingress, Look, Notices, PortId, Scope, View};
 use crate::packet::{Datagram, Drop, Encap, PacketBuf, Path, Transmit, WorkerId};
-use crate::peer::{Answer, Ask, Context, DhTag, Frame, LinkKey, Outbox, Peer, PeerKey, Sealing, Settings, SpiChange};
+use crate::peer::{Answer, Ask, Context, DhTag, Frame, LinkKey, Outbox, Peer, PeerKey, PskId, Sealing, Settings, SpiChange};
 use crate::story::Cause;
 use crate::wire::esp;
 use crate::wire::natt;
@@ -198,9 +199,26 @@ impl Worker {
         self.ports.open(ingress, view);
     }
 
-    /// Follows a reload: new connections are judged by the new settings.
-    pub fn set_settings(&mut self, settings: Arc<Settings>) {
-        self.settings = settings;
+    /// Follows a reload: new connections are judged by the new settings, and devices that came with a key that was
+    /// removed have to go. (Users and hubs are the gatehouse's.)
+    pub fn set_settings(&mut self, clock: Clock, settings: Arc<Settings>, effects: &mut Effects) {
+        let old = std::mem::replace(&mut self.settings, settings);
+        let kept = |psk: &&ike::Psk| self.settings.ike.psks.iter().any(|new| new.id == psk.id);
+        let removed: Vec<PskId> =
+            old.ike.psks.iter().filter(|psk| psk.is_valid(clock.unix) && !kept(psk)).map(|psk| psk.id).collect();
+        if !removed.is_empty() {
+            let touched = |peer: &Peer| peer.psk().is_some_and(|psk| removed.contains(&psk));
+            let keys: Vec<_> = self.peers.iter().filter(|(_, peer)| touched(peer)).map(|(_, peer)| peer.key()).collect();
+            for key in keys {
+                self.with_peer(clock, key, |peer, cx| peer.close(cx, Cause::ConfigurationChanged));
+            }
+        }
+        self.finish(clock, effects);
+    }
+
+    /// Takes back the number of a trunk port.
+    pub fn close_trunk(&mut self, port: PortId) {
+        self.ports.release(port);
     }
 
     /// Handles a batch of datagrams. `datagrams` is drained.

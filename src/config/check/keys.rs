@@ -35,7 +35,10 @@ impl Check<'_> {
                     self.warn(&path.key("until"), format!("the time of this key was over with {date}"), hint);
                     last_end = last_end.max(Some(date));
                 }
-                _ => usable.push(model::Psk { key: entry.key.clone(), until, hub }),
+                _ => {
+                    let id = u16::try_from(usable.len()).unwrap_or(u16::MAX);
+                    usable.push(model::Psk { id, key: entry.key.clone(), until, hub });
+                }
             }
         }
         if file.listen.l2tp_ipsec && usable.is_empty() && !self.skipped.touches(&list) {

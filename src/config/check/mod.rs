@@ -45,7 +45,11 @@ pub(super) fn check(
     let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
     (!broken).then(|| Config {
         listen,
-        ipsec: model::Ipsec { policy: file.ipsec.policy, psks },
+        ipsec: model::Ipsec {
+            policy: file.ipsec.policy,
+            last_psk: psks.last().map_or(0, |psk| psk.id),
+            psks,
+        },
         default_hub,
         hubs,
         ppp,

@@ -1,0 +1,471 @@
+//! What is different between the configuration in force and a new one: in words for people, and as what it does to
+//! sessions. No secret appears in it.
+
+use super::{Config, Dns, Hub, Listen, OnLimit, Psk, Span, User, model};
+use crate::identity::folded;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// One difference.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Where in the file: `hubs.OFFICE.users.jiro`.
+    pub key: String,
+    /// What is different.
+    pub what: String,
+    /// Whose sessions cannot go on as they are.
+    pub touches: Touches,
+    /// When it has an effect.
+    pub effect: Effect,
+}
+
+/// When a change has an effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// At once.
+    Now,
+    /// For those who connect from now on.
+    NewConnections,
+    /// Not before a restart.
+    Restart,
+}
+
+/// Whose sessions a change ends. Names are those of the configuration in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Touches {
+    /// Nobody's.
+    Nobody,
+    /// Everybody's of a hub.
+    Hub(String),
+    /// Those of users of a hub.
+    Users {
+        /// The hub.
+        hub: String,
+        /// The users.
+        users: Vec<String>,
+    },
+    /// Those of a user of a hub that came without IPsec.
+    RawOf {
+        /// The hub.
+        hub: String,
+        /// The user.
+        user: String,
+    },
+    /// That of whoever holds an address that is somebody else's now.
+    Holder {
+        /// The hub.
+        hub: String,
+        /// The address.
+        address: Ipv4Addr,
+        /// Whose it is now.
+        owner: String,
+    },
+    /// Those that came with a pre-shared key, by its number.
+    Psk(u16),
+    /// Those that came with a pre-shared key into another hub than this one.
+    PskOutside {
+        /// The key's number.
+        psk: u16,
+        /// The only hub that it opens now.
+        hub: String,
+    },
+}
+
+/// So many users are named one by one.
+const NAMED: usize = 20;
+
+impl Config {
+    /// What a change to `new` means at a Unix time. Call [`Self::renumber_psks`] on `new` first.
+    #[must_use]
+    pub fn changes_to(&self, new: &Self, unix: u64) -> Vec<Change> {
+        let mut list = List::default();
+        list.listen(&self.listen, &new.listen);
+        list.field("ipsec.policy", self.ipsec.policy, new.ipsec.policy, Effect::NewConnections);
+        list.psks(self, new, unix);
+        let name = |config: &Self| config.default_hub().map_or("none", |hub| &hub.name).to_owned();
+        list.field("default_hub", name(self), name(new), Effect::NewConnections);
+        list.hubs(&self.hubs, &new.hubs);
+        list.field("ppp.auth", joined(&self.ppp.auth), joined(&new.ppp.auth), Effect::NewConnections);
+        list.field("ppp.mru", self.ppp.mru, new.ppp.mru, Effect::NewConnections);
+        let resume = |config: &Self| Span(config.sessions.resume_for).to_string();
+        list.field("sessions.resume_for", resume(self), resume(new), Effect::Now);
+        let (old_limits, limits) = (self.limits, new.limits);
+        list.field("limits.sessions", old_limits.sessions, limits.sessions, Effect::NewConnections);
+        list.field("limits.half_open", old_limits.half_open, limits.half_open, Effect::Now);
+        let per_source = |limits: model::Limits| limits.half_open_per_source;
+        list.field("limits.half_open_per_source", per_source(old_limits), per_source(limits), Effect::Now);
+        list.field("log.level", self.log.level.name(), new.log.level.name(), Effect::Now);
+        list.field("log.format", self.log.format, new.log.format, Effect::Restart);
+        list.field("workers", self.workers, new.workers, Effect::Restart);
+        list.0
+    }
+
+    /// Gives the pre-shared keys that are in `old` the numbers that they have there, and the others numbers that none
+    /// has had yet: a number stays with its key as long as the gateway runs.
+    pub fn renumber_psks(&mut self, old: &Self) {
+        let mut last = old.ipsec.last_psk;
+        for psk in &mut self.ipsec.psks {
+            psk.id = match old.ipsec.psks.iter().find(|known| known.key == psk.key) {
+                Some(known) => known.id,
+                None => {
+                    last = last.wrapping_add(1);
+                    last
+                }
+            };
+        }
+        self.ipsec.last_psk = last;
+    }
+
+    fn hub_of(&self, psk: &Psk) -> Option<&str> {
+        psk.hub.and_then(|hub| self.hubs.get(hub)).map(|hub| hub.name.as_str())
+    }
+}
+
+#[derive(Default)]
+struct List(Vec<Change>);
+
+impl List {
+    fn push(&mut self, key: impl Into<String>, what: impl Into<String>, touches: Touches, effect: Effect) {
+        self.0.push(Change { key: key.into(), what: what.into(), touches, effect });
+    }
+
+    /// A value that has no influence on sessions that are there.
+    fn field<T: PartialEq + std::fmt::Debug>(&mut self, key: &str, old: T, new: T, effect: Effect) {
+        if old != new {
+            self.push(key, arrow(&old, &new), Touches::Nobody, effect);
+        }
+    }
+
+    fn listen(&mut self, old: &Listen, new: &Listen) {
+        self.field("listen.addresses", joined(&old.addresses), joined(&new.addresses), Effect::Restart);
+        let ports = |listen: &Listen| {
+            let model::Ports { ike, nat_t, l2tp } = listen.ports;
+            format!("ike {ike}, nat_t {nat_t}, l2tp {l2tp}")
+        };
+        self.field("listen.ports", ports(old), ports(new), Effect::Restart);
+        self.field("listen.l2tp_ipsec", old.l2tp_ipsec, new.l2tp_ipsec, Effect::Restart);
+        self.field("listen.raw_l2tp", old.raw_l2tp, new.raw_l2tp, Effect::NewConnections);
+    }
+
+    fn psks(&mut self, old: &Config, new: &Config, unix: u64) {
+        let key = |psk: &Psk| format!("ipsec.psk (key {})", psk.id);
+        for psk in &old.ipsec.psks {
+            if new.ipsec.psks.iter().any(|other| other.id == psk.id) {
+                continue;
+            }
+            if psk.until.is_some_and(|until| until <= unix) {
+                // It may stand in the file as before. Nobody new comes in with it; who is in stays.
+                self.push(key(psk), "its time is over", Touches::Nobody, Effect::Now);
+            } else {
+                self.push(key(psk), "removed", Touches::Psk(psk.id), Effect::Now);
+            }
+        }
+        for psk in &new.ipsec.psks {
+            let Some(known) = old.ipsec.psks.iter().find(|other| other.id == psk.id) else {
+                self.push(key(psk), "added", Touches::Nobody, Effect::Now);
+                continue;
+            };
+            if known.until != psk.until {
+                self.push(key(psk), "another end (`until`)", Touches::Nobody, Effect::Now);
+            }
+            let (was, is) = (old.hub_of(known), new.hub_of(psk));
+            if was.map(folded) != is.map(folded) {
+                let touches = match is {
+                    Some(hub) => Touches::PskOutside { psk: psk.id, hub: hub.to_owned() },
+                    None => Touches::Nobody,
+                };
+                let text = |hub: Option<&str>| hub.unwrap_or("any").to_owned();
+                self.push(key(psk), format!("hub {} -> {}", text(was), text(is)), touches, Effect::Now);
+            }
+        }
+    }
+
+    fn hubs(&mut self, old: &[Hub], new: &[Hub]) {
+        for (was, is) in pairs(old, new, |hub| &hub.name) {
+            match (was, is) {
+                (Some(was), Some(is)) => self.hub(was, is),
+                (Some(was), None) => {
+                    self.push(format!("hubs.{}", was.name), "removed", Touches::Hub(was.name.clone()), Effect::Now);
+                }
+                (None, Some(is)) => {
+                    let what = format!("added: network {}, {} users", is.network, is.users.len());
+                    self.push(format!("hubs.{}", is.name), what, Touches::Nobody, Effect::Now);
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn hub(&mut self, old: &Hub, new: &Hub) {
+        let at = |key: &str| format!("hubs.{}{key}", new.name);
+        let all = || Touches::Hub(old.name.clone());
+        if (old.network, old.gateway) != (new.network, new.gateway) {
+            let text = |hub: &Hub| format!("{} with gateway {}", hub.network, hub.gateway);
+            let what = format!("{} -> {}", text(old), text(new));
+            self.push(at(".network"), what, all(), Effect::Now);
+        }
+        if old.uplink != new.uplink {
+            let what = format!("{} -> {}", old.uplink.name(), new.uplink.name());
+            self.push(at(".uplink"), what, Touches::Nobody, Effect::Now);
+        }
+        if old.dhcp.range != new.dhcp.range {
+            let text = |hub: &Hub| format!("{}-{}", hub.dhcp.range.first(), hub.dhcp.range.last());
+            let what = format!("{} -> {}", text(old), text(new));
+            self.push(at(".dhcp.range"), what, Touches::Nobody, Effect::NewConnections);
+        }
+        let dns = |hub: &Hub| match &hub.dhcp.dns {
+            Dns::OfHost => "the host's".to_owned(),
+            Dns::Servers(servers) => joined(servers),
+        };
+        self.field(&at(".dhcp.dns"), dns(old), dns(new), Effect::NewConnections);
+        let domain = |hub: &Hub| hub.dhcp.domain.clone().unwrap_or_else(|| "none".to_owned());
+        self.field(&at(".dhcp.domain"), domain(old), domain(new), Effect::NewConnections);
+        let lease = |hub: &Hub| Span(hub.dhcp.lease).to_string();
+        if lease(old) != lease(new) {
+            let what = format!("{} -> {}", lease(old), lease(new));
+            self.push(at(".dhcp.lease"), what, Touches::Nobody, Effect::NewConnections);
+        }
+        self.users(old, new);
+    }
+
+    fn users(&mut self, old: &Hub, new: &Hub) {
+        let at = |user: &str| format!("hubs.{}.users{user}", new.name);
+        let touched = |users: &[&User]| Touches::Users {
+            hub: old.name.clone(),
+            users: users.iter().map(|user| user.name.clone()).collect(),
+        };
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
+        for (was, is) in pairs(&old.users, &new.users, |user| &user.name) {
+            match (was, is) {
+                (Some(was), Some(is)) => self.user(old, new, was, is),
+                (Some(was), None) => removed.push(was),
+                (None, Some(is)) => added.push(is),
+                (None, None) => {}
+            }
+            // An address that becomes this user's is whoever's it was until now.
+            if let Some((is, address)) = is.and_then(|is| Some((is, is.address?)))
+                && was.and_then(|was| was.address) != Some(address)
+            {
+                let touches = Touches::Holder { hub: old.name.clone(), address, owner: is.name.clone() };
+                let what = format!("{address} is {}'s now", is.name);
+                self.push(at(&format!(".{}.address", is.name)), what, touches, Effect::Now);
+            }
+        }
+        for (users, what, ends) in [(removed, "removed", true), (added, "added", false)] {
+            let touches = |users: &[&User]| if ends { touched(users) } else { Touches::Nobody };
+            if users.len() <= NAMED {
+                for user in users {
+                    self.push(at(&format!(".{}", user.name)), what, touches(&[user]), Effect::Now);
+                }
+            } else {
+                let first: Vec<&str> = users.iter().take(NAMED).map(|user| user.name.as_str()).collect();
+                let text = format!("{} users {what}: {}, ...", users.len(), first.join(", "));
+                self.push(at(""), text, touches(&users), Effect::Now);
+            }
+        }
+    }
+
+    fn user(&mut self, old_hub: &Hub, new_hub: &Hub, old: &User, new: &User) {
+        let key = format!("hubs.{}.users.{}", new_hub.name, new.name);
+        if old.credential != new.credential {
+            let what = "another password; sessions that are up stay";
+            self.push(&key, what, Touches::Nobody, Effect::NewConnections);
+        }
+        if old.address != new.address {
+            let text = |address: Option<Ipv4Addr>| address.map_or("any".to_owned(), |address| address.to_string());
+            // Whoever loses a fixed address may keep it until it is somebody else's.
+            let users = vec![old.name.clone()];
+            let touches = match new.address {
+                Some(_) => Touches::Users { hub: old_hub.name.clone(), users },
+                None => Touches::Nobody,
+            };
+            let what = format!("address {} -> {}", text(old.address), text(new.address));
+            self.push(&key, what, touches, Effect::Now);
+        }
+        if old.allow_raw_l2tp != new.allow_raw_l2tp {
+            let touches = match new.allow_raw_l2tp {
+                true => Touches::Nobody,
+                false => Touches::RawOf { hub: old_hub.name.clone(), user: old.name.clone() },
+            };
+            let what = format!("allow_raw_l2tp {} -> {}", old.allow_raw_l2tp, new.allow_raw_l2tp);
+            self.push(&key, what, touches, Effect::Now);
+        }
+        let dead_after = |duration: Duration| Span(duration).to_string();
+        for (name, was, is) in [
+            ("dead_after", dead_after(old.dead_after), dead_after(new.dead_after)),
+            ("max_sessions", limit(old.max_sessions), limit(new.max_sessions)),
+            ("on_limit", on_limit(old.on_limit).to_owned(), on_limit(new.on_limit).to_owned()),
+        ] {
+            if was != is {
+                self.push(&key, format!("{name} {was} -> {is}"), Touches::Nobody, Effect::NewConnections);
+            }
+        }
+    }
+}
+
+fn limit(limit: Option<u32>) -> String {
+    limit.map_or("none".to_owned(), |limit| limit.to_string())
+}
+
+fn joined<T: ToString>(list: &[T]) -> String {
+    match list {
+        [] => "none".to_owned(),
+        list => list.iter().map(T::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+const fn on_limit(on_limit: OnLimit) -> &'static str {
+    match on_limit {
+        OnLimit::ReplaceOldest => "replace-oldest",
+        OnLimit::ReplaceSameDevice => "replace-same-device",
+        OnLimit::Deny => "deny",
+    }
+}
+
+fn arrow<T: std::fmt::Debug>(old: &T, new: &T) -> String {
+    // Numbers, choices and texts: Debug prints the file's words, but for quotes and the case of choices.
+    let text = |value: &T| match format!("{value:?}") {
+        quoted if quoted.starts_with('"') => quoted.trim_matches('"').to_owned(),
+        choice => choice.to_lowercase(),
+    };
+    format!("{} -> {}", text(old), text(new))
+}
+
+/// Walks two lists that are in the order of folded names, and pairs what has the same name.
+fn pairs<'a, T>(old: &'a [T], new: &'a [T], name: impl Fn(&T) -> &str) -> Vec<(Option<&'a T>, Option<&'a T>)> {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    let mut out = Vec::new();
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return out,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(a), Some(b)) => folded(name(a)).cmp(&folded(name(b))),
+        };
+        out.push(match order {
+            std::cmp::Ordering::Less => (old.next(), None),
+            std::cmp::Ordering::Greater => (None, new.next()),
+            std::cmp::Ordering::Equal => (old.next(), new.next()),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FileFacts, load};
+
+    const BASE: &str = r#"
+ipsec: { psk: [ "kT7nVpQ2xWz9RbHm4cJd", { key: "another key, for guests alone", hub: GUESTS } ] }
+default_hub: OFFICE
+hubs:
+  OFFICE:
+    network: 10.60.0.0/16
+    users:
+      jiro: { password: "correct horse battery staple" }
+      yas: { password: "correct horse battery staple", address: 10.60.0.50 }
+  GUESTS: { network: 10.61.0.0/24, users: { visitor: { password: "welcome to the office" } } }
+"#;
+
+    fn config(text: &str) -> Config {
+        let facts = FileFacts { name: "test.yaml".into(), mode: Some(0o600), now: 1_794_000_000 };
+        load(text, &facts).unwrap_or_else(|report| panic!("{report}")).config
+    }
+
+    fn changes(edit: &[(&str, &str)]) -> Vec<Change> {
+        let mut text = BASE.to_owned();
+        for (from, to) in edit {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        let (old, mut new) = (config(BASE), config(&text));
+        new.renumber_psks(&old);
+        old.changes_to(&new, 1_794_000_000)
+    }
+
+    #[test]
+    fn the_same_file_changes_nothing() {
+        assert_eq!(changes(&[]), []);
+        // Nor does another order of keys, or another case of a name.
+        assert_eq!(changes(&[("      jiro:", "      Jiro:")]), []);
+    }
+
+    #[test]
+    fn each_change_is_named_with_whom_it_touches() {
+        let users = |users: &[&str]| Touches::Users {
+            hub: "OFFICE".into(),
+            users: users.iter().map(|user| (*user).to_owned()).collect(),
+        };
+        type Case<'a> = (&'a str, &'a str, &'a str, &'a str, Touches, Effect);
+        let cases: &[Case<'_>] = &[
+            ("  GUESTS: {", "  LAB: {", "hubs.GUESTS", "removed", Touches::Hub("GUESTS".into()), Effect::Now),
+            ("10.60.0.0/16", "10.60.0.0/17", "hubs.OFFICE.network", "10.60.0.0/17", Touches::Hub("OFFICE".into()), Effect::Now),
+            ("      jiro:", "      ichiro:", "hubs.OFFICE.users.jiro", "removed", users(&["jiro"]), Effect::Now),
+            ("      jiro:", "      ichiro:", "hubs.OFFICE.users.ichiro", "added", Touches::Nobody, Effect::Now),
+            ("\"correct horse battery staple\" }", "\"another horse altogether\" }", "hubs.OFFICE.users.jiro", "password", Touches::Nobody, Effect::NewConnections),
+            ("address: 10.60.0.50", "address: 10.60.0.51", "hubs.OFFICE.users.yas", "10.60.0.50 -> 10.60.0.51", users(&["yas"]), Effect::Now),
+            (", address: 10.60.0.50", "", "hubs.OFFICE.users.yas", "10.60.0.50 -> any", Touches::Nobody, Effect::Now),
+            ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether", "ipsec.psk (key 0)", "removed", Touches::Psk(0), Effect::Now),
+            ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether", "ipsec.psk (key 2)", "added", Touches::Nobody, Effect::Now),
+            ("hub: GUESTS", "hub: OFFICE", "ipsec.psk (key 1)", "hub GUESTS -> OFFICE", Touches::PskOutside { psk: 1, hub: "OFFICE".into() }, Effect::Now),
+            ("default_hub: OFFICE", "default_hub: GUESTS", "default_hub", "OFFICE -> GUESTS", Touches::Nobody, Effect::NewConnections),
+            ("default_hub: OFFICE", "default_hub: OFFICE\nworkers: 2", "workers", "1 -> 2", Touches::Nobody, Effect::Restart),
+            ("default_hub: OFFICE", "default_hub: OFFICE\nlisten: { ports: { ike: 5500 } }", "listen.ports", "5500", Touches::Nobody, Effect::Restart),
+            ("default_hub: OFFICE", "default_hub: OFFICE\nppp: { mru: 1300 }", "ppp.mru", "1400 -> 1300", Touches::Nobody, Effect::NewConnections),
+            ("network: 10.60.0.0/16", "network: 10.60.0.0/16\n    uplink: none", "hubs.OFFICE.uplink", "nat -> none", Touches::Nobody, Effect::Now),
+            ("network: 10.60.0.0/16", "network: 10.60.0.0/16\n    dhcp: { lease: 1h }", "hubs.OFFICE.dhcp.lease", "8h -> 1h", Touches::Nobody, Effect::NewConnections),
+        ];
+        for (from, to, key, what, touches, effect) in cases {
+            let mut edits = vec![(*from, *to)];
+            if from.contains("GUESTS: {") {
+                edits.push(("hub: GUESTS", "hub: LAB"));
+            }
+            let found = changes(&edits);
+            let change = found.iter().find(|change| change.key == *key && change.what.contains(what));
+            let change = change.unwrap_or_else(|| panic!("{key}: {found:#?}"));
+            assert_eq!((&change.touches, &change.effect), (touches, effect), "{key}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_becomes_a_users_is_taken_from_whoever_has_it() {
+        let found = changes(&[("staple\" }", "staple\", address: 10.60.0.9 }")]);
+        let holder = Touches::Holder { hub: "OFFICE".into(), address: "10.60.0.9".parse().unwrap(), owner: "jiro".into() };
+        assert!(found.iter().any(|change| change.touches == holder), "{found:#?}");
+    }
+
+    #[test]
+    fn a_key_whose_time_is_over_is_not_one_that_was_removed() {
+        let with = |until: &str| BASE.replace("\"kT7nVpQ2xWz9RbHm4cJd\"", &format!("\"kT7nVpQ2xWz9RbHm4cJd\", {{ key: \"the key of last summer 7\"{until} }}"));
+        let (old, mut new) = (config(&with(", until: 2026-12-31")), config(BASE));
+        new.renumber_psks(&old);
+        let removed = |unix| old.changes_to(&new, unix).iter().any(|change| change.touches == Touches::Psk(1));
+        assert!(removed(1_794_000_000) && !removed(1_900_000_000));
+    }
+
+    #[test]
+    fn no_secret_appears_and_many_users_are_one_line() {
+        let many: String = (0..50).map(|n| format!("      user{n}: {{ password: \"secret phrase {n}\" }}\n")).collect();
+        let found = changes(&[("    users:\n      jiro", &format!("    users:\n{many}      jiro")), ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether")]);
+        let text = format!("{found:?}");
+        for secret in ["secret phrase", "Another8Key", "kT7n", "correct horse"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        let added = found.iter().find(|change| change.key == "hubs.OFFICE.users").unwrap();
+        assert!(added.what.starts_with("50 users added: user0, user1, "), "{}", added.what);
+    }
+
+    #[test]
+    fn a_key_keeps_its_number_through_every_reload() {
+        let mut first = config(BASE);
+        first.renumber_psks(&config(BASE));
+        let only = |key: &str| config(&BASE.replace("kT7nVpQ2xWz9RbHm4cJd", key));
+        let mut second = only("Another8Key9Altogether");
+        second.renumber_psks(&first);
+        let mut third = config(BASE);
+        third.renumber_psks(&second);
+        let ids = |config: &Config| config.ipsec.psks.iter().map(|psk| psk.id).collect::<Vec<_>>();
+        // The first key comes back under a new number: whoever came with the old one was told to go.
+        assert_eq!((ids(&first), ids(&second), ids(&third)), (vec![0, 1], vec![2, 1], vec![3, 1]));
+    }
+}
