@@ -231,7 +231,9 @@ pub(super) fn ctl(ctl: &Ctl) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(ctl_link::Error::Refused(refusal)) => {
-            say(&format!("sekisho: {}", super::ctl_table::printable(&refusal.message)));
+            // The findings of a configuration are lines of their own.
+            let lines: Vec<String> = refusal.message.lines().map(super::ctl_table::printable).collect();
+            say(&format!("sekisho: {}", lines.join("\n")));
             ExitCode::FAILURE
         }
         Err(ctl_link::Error::NoGateway(error)) => {

@@ -188,8 +188,12 @@ impl Gatehouse {
         let gateway = self.hub_config(hub).map(|hub| hub.gateway);
         let known = gateway_mac.zip(gateway).map(|(mac, gateway)| KnownStation { mac, addresses: vec![gateway] });
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
-        let ingress = hub.open_uplink(now, port, UplinkPermit::uplink_by_configuration(known.into_iter().collect()))?;
-        Ok((ingress, hub.view().clone()))
+        // That a hub is offline keeps its users out, not its cable.
+        let online = hub.is_online();
+        hub.set_online(true);
+        let opened = hub.open_uplink(now, port, UplinkPermit::uplink_by_configuration(known.into_iter().collect()));
+        hub.set_online(online);
+        Ok((opened?, hub.view().clone()))
     }
 
     /// Handles what a worker asks or tells.
