@@ -51,6 +51,15 @@ pub enum Touches {
         /// The user.
         user: String,
     },
+    /// Those of a user of a hub that have another address than the one that is the user's own now.
+    Elsewhere {
+        /// The hub.
+        hub: String,
+        /// The user.
+        user: String,
+        /// The user's own address.
+        address: Ipv4Addr,
+    },
     /// That of whoever holds an address that is somebody else's now.
     Holder {
         /// The hub.
@@ -274,9 +283,9 @@ impl List {
         if old.address != new.address {
             let text = |address: Option<Ipv4Addr>| address.map_or("any".to_owned(), |address| address.to_string());
             // Whoever loses a fixed address may keep it until it is somebody else's.
-            let users = vec![old.name.clone()];
+            let (hub, user) = (old_hub.name.clone(), old.name.clone());
             let touches = match new.address {
-                Some(_) => Touches::Users { hub: old_hub.name.clone(), users },
+                Some(address) => Touches::Elsewhere { hub, user, address },
                 None => Touches::Nobody,
             };
             let what = format!("address {} -> {}", text(old.address), text(new.address));
@@ -403,7 +412,7 @@ hubs:
             ("      jiro:", "      ichiro:", "hubs.OFFICE.users.jiro", "removed", users(&["jiro"]), Effect::Now),
             ("      jiro:", "      ichiro:", "hubs.OFFICE.users.ichiro", "added", Touches::Nobody, Effect::Now),
             ("\"correct horse battery staple\" }", "\"another horse altogether\" }", "hubs.OFFICE.users.jiro", "password", Touches::Nobody, Effect::NewConnections),
-            ("address: 10.60.0.50", "address: 10.60.0.51", "hubs.OFFICE.users.yas", "10.60.0.50 -> 10.60.0.51", users(&["yas"]), Effect::Now),
+            ("address: 10.60.0.50", "address: 10.60.0.51", "hubs.OFFICE.users.yas", "10.60.0.50 -> 10.60.0.51", Touches::Elsewhere { hub: "OFFICE".into(), user: "yas".into(), address: "10.60.0.51".parse().unwrap() }, Effect::Now),
             (", address: 10.60.0.50", "", "hubs.OFFICE.users.yas", "10.60.0.50 -> any", Touches::Nobody, Effect::Now),
             ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether", "ipsec.psk (key 0)", "removed", Touches::Psk(0), Effect::Now),
             ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether", "ipsec.psk (key 2)", "added", Touches::Nobody, Effect::Now),

@@ -3,8 +3,12 @@
 //! ([`Answer`]), and no data packet ever passes through it.
 
 mod admission;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod place;
 mod reload;
+#[cfg(test)]
+mod reload_tests;
 mod roll;
 mod session;
 mod stories;
@@ -88,6 +92,11 @@ impl Gatehouse {
         self.hub_names.insert(folded(&hub.name).into(), id);
         self.hubs.push(Hub::new(now, id, &hub.name, place::hub_settings(hub, &self.host_dns), self.entropy.fork()));
         id
+    }
+
+    /// Follows a change of the host's own name servers; hubs hear of it with the next [`Self::apply`].
+    pub fn set_host_dns(&mut self, servers: Vec<std::net::Ipv4Addr>) {
+        self.host_dns = servers;
     }
 
     /// The configuration in force.

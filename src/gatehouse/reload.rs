@@ -29,6 +29,10 @@ impl Gatehouse {
                 let sessions = hub(name).into_iter().flat_map(|hub| self.sessions.of_user(hub, user));
                 links(&mut sessions.filter(|session| session.path.encap == Encap::L2tp))
             }
+            Touches::Elsewhere { hub: name, user, address } => {
+                let sessions = hub(name).into_iter().flat_map(|hub| self.sessions.of_user(hub, user));
+                links(&mut sessions.filter(|session| session.address != Some(*address)))
+            }
             Touches::Holder { hub: name, address, owner } => {
                 let held = |hub: HubId| self.hub(hub)?.leases().lease(*address).map(|lease| lease.state);
                 let Some(hub) = hub(name) else { return Vec::new() };

@@ -5,7 +5,7 @@ use super::inbox::{Inbox, Input};
 use super::net_setup::HostSetup;
 use super::reload::{Prepared, Source};
 use super::state_file;
-use super::uplinks::Trunks;
+use super::uplinks::{Trunks, host_name_servers};
 use super::worker_thread::clock;
 use crate::control::{Facts, Kind, Refusal, ReloadRow, Reloaded};
 use crate::gatehouse::{Gatehouse, Output};
@@ -161,6 +161,7 @@ impl GateThread {
             );
         }
         let before = self.gatehouse.config().clone();
+        self.gatehouse.set_host_dns(host_name_servers());
         let mut out = Output::default();
         self.gatehouse.apply(clock(), config.clone(), changes, &mut out);
         self.pass_on(out);
