@@ -1,7 +1,6 @@
 //! The configuration in the terms of the layers below.
 
-use super::{AuthProtocol, Config, Policy};
-use crate::ppp::AuthMethod;
+use super::{Config, Policy};
 use crate::{esp, ike, l2tp, peer, ppp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,16 +41,7 @@ impl Config {
             l2tp: Arc::new(l2tp::Settings { hello_idle: PROBE_AFTER, dead_after, ..l2tp::Settings::default() }),
             ppp: Arc::new(ppp::Settings {
                 mru: self.ppp.mru,
-                auth: self
-                    .ppp
-                    .auth
-                    .iter()
-                    .map(|protocol| match protocol {
-                        AuthProtocol::MsChapV2 => AuthMethod::MsChapV2,
-                        AuthProtocol::Chap => AuthMethod::ChapMd5,
-                        AuthProtocol::Pap => AuthMethod::Pap,
-                    })
-                    .collect(),
+                auth: self.ppp.auth.iter().map(|protocol| protocol.method()).collect(),
                 ..ppp::Settings::default()
             }),
             esp: esp::Settings::default(),
@@ -61,5 +51,47 @@ impl Config {
             half_open_per_source: self.limits.half_open_per_source as usize,
             raw_l2tp: self.listen.raw_l2tp,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{FileFacts, load};
+    use crate::ike::Policy;
+    use crate::ppp::AuthMethod;
+    use std::time::Duration;
+
+    #[test]
+    fn the_layers_get_what_the_file_says() {
+        let text = r#"
+listen: { raw_l2tp: true }
+ipsec:
+  policy: legacy
+  psk:
+    - "a key for everybody, long enough"
+    - { key: "last month's key, long enough", until: 2026-12-31 }
+    - { key: "a key for guests, long enough", hub: guests }
+default_hub: HUB1
+hubs:
+  HUB1: { network: 10.60.0.0/24, users: { jiro: { password: "jiro-pw-1", dead_after: 1h } } }
+  GUESTS: { network: 10.61.0.0/24, users: { visitor: { password: "visitor-pw" } } }
+ppp: { auth: [pap, mschapv2], mru: 1280 }
+limits: { half_open: 9, half_open_per_source: 2 }
+workers: 2
+"#;
+        let facts = FileFacts { name: String::new(), mode: None, now: 1_780_000_000 };
+        let config = load(text, &facts).unwrap_or_else(|report| panic!("{report}")).config;
+        let settings = config.peer_settings(true);
+        assert_eq!(settings.ike.policy, Policy::legacy());
+        let psks: Vec<_> =
+            settings.ike.psks.iter().map(|psk| (psk.id.0, psk.until, psk.hub.as_deref())).collect();
+        assert_eq!(psks, [(0, None, None), (1, Some(1_798_761_600), None), (2, None, Some("GUESTS"))]);
+        assert!(settings.ike.force_udp_encapsulation && settings.raw_l2tp);
+        assert!(settings.ike.groups.is_empty(), "without a group, Aggressive Mode is refused");
+        assert_eq!(settings.ppp.mru, 1280);
+        assert_eq!(settings.ppp.auth, [AuthMethod::Pap, AuthMethod::MsChapV2]);
+        // Until a session has a user, the longest patience of any user.
+        assert_eq!(settings.dead_after, Duration::from_secs(3600));
+        assert_eq!((settings.half_open_total, settings.half_open_per_source), (5, 2));
     }
 }

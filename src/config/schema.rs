@@ -4,6 +4,7 @@
 //! a field is the short form of its section in `docs/configuration.md`.
 
 use super::{AddressRange, Date, Network, Secret, Span};
+use crate::ppp::AuthMethod;
 use serde::{
     Deserialize, Deserializer,
     de::{self, value::MapAccessDeserializer},
@@ -329,15 +330,31 @@ pub enum AuthProtocol {
     Chap,
     /// PAP (RFC 1334): the password travels as it is.
     Pap,
+    /// MS-CHAP version 2 inside EAP: Windows when told to, and clients of companies.
+    #[serde(rename = "eap-mschapv2")]
+    EapMsChapV2,
+    /// The MD5 challenge of EAP (RFC 3748): needs the password itself.
+    #[serde(rename = "eap-md5")]
+    EapMd5,
+}
+
+impl AuthProtocol {
+    /// The same in PPP's own words.
+    #[must_use]
+    pub const fn method(self) -> AuthMethod {
+        match self {
+            Self::MsChapV2 => AuthMethod::MsChapV2,
+            Self::Chap => AuthMethod::ChapMd5,
+            Self::Pap => AuthMethod::Pap,
+            Self::EapMsChapV2 => AuthMethod::EapMsChapV2,
+            Self::EapMd5 => AuthMethod::EapMd5,
+        }
+    }
 }
 
 impl fmt::Display for AuthProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MsChapV2 => "mschapv2",
-            Self::Chap => "chap",
-            Self::Pap => "pap",
-        })
+        f.write_str(self.method().name())
     }
 }
 

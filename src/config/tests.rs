@@ -67,7 +67,7 @@ fn the_full_example_loads_without_a_warning() {
     assert_eq!(user("yas").dead_after, Duration::from_secs(3600));
     assert!(matches!(&user("yas").credential, Credential::NtHash(hash) if hash[..2] == [0x88, 0x46]));
     assert!(user("pump-station").allow_raw_l2tp && !user("jiro").allow_raw_l2tp);
-    assert_eq!(config.ppp.auth, [AuthProtocol::MsChapV2, AuthProtocol::Pap]);
+    assert_eq!(config.ppp.auth, [AuthProtocol::MsChapV2, AuthProtocol::EapMsChapV2, AuthProtocol::Pap]);
 }
 
 /// The example of the specification.
@@ -153,9 +153,9 @@ nonsense: 1
     :17:48: error: hubs.HUB2.users.yas.adress: there is no key `adress` in hubs.HUB2.users.yas
         hint: did you mean `address`?
     :18:15: error: ppp.auth[0]: `mschap2` is not known here
-        hint: did you mean `mschapv2`? (one of: mschapv2, chap, pap)
+        hint: did you mean `mschapv2`? (one of: mschapv2, chap, pap, eap-mschapv2, eap-md5)
     :18:24: error: ppp.auth[1]: `eap` is not known here
-        hint: did you mean `pap`? (one of: mschapv2, chap, pap)
+        hint: did you mean `pap`? (one of: mschapv2, chap, pap, eap-mschapv2, eap-md5)
     :18:30: error: ppp.mru: -1 is not a whole number from 0 to 65535
     :19:13: error: sessions.dead_after: `5 minutes` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
     :19:36: error: sessions.on_limit: `replace` is not known here
@@ -399,10 +399,14 @@ fn users_who_cannot_use_a_protocol_are_named() {
         hint: nearly every client takes mschapv2; leave chap out of ppp.auth if nobody needs it
     ");
     insta::assert_snapshot!(complaint(&format!("{hubs}ppp: {{ auth: [chap] }}\n")), @r"
-    :2:52: warning: hubs.A.users.yas.nt_hash: yas can never log in: chap, the only protocol in ppp.auth, needs the password itself
+    :2:52: warning: hubs.A.users.yas.nt_hash: yas can never log in: all that ppp.auth has is chap, which needs the password itself
         hint: give the password instead of the hash, or add mschapv2 to ppp.auth
     ");
-    assert_eq!(complaint(&format!("{hubs}ppp: {{ auth: [mschapv2, pap] }}\n")), "");
+    insta::assert_snapshot!(complaint(&format!("{hubs}ppp: {{ auth: [eap-md5, chap, eap-mschapv2] }}\n")), @r"
+    :2:52: warning: hubs.A.users.yas.nt_hash: yas cannot log in with eap-md5 and chap, which need the password itself
+        hint: nearly every client takes mschapv2; leave eap-md5 and chap out of ppp.auth if nobody needs it
+    ");
+    assert_eq!(complaint(&format!("{hubs}ppp: {{ auth: [mschapv2, eap-mschapv2, pap] }}\n")), "");
 }
 
 #[test]

@@ -122,6 +122,11 @@ impl SaPair {
         self.confirmed && !self.retired && self.sent < u32::MAX
     }
 
+    /// Whether packets could be sent with it if they had to.
+    pub(super) const fn could_send(&self) -> bool {
+        !self.retired && self.sent < u32::MAX
+    }
+
     /// Takes the next sequence number. They never cycle (RFC 4303 section 3.3.3).
     pub(super) fn next_seq(&mut self) -> Option<u32> {
         self.sent = self.sent.checked_add(1)?;
@@ -171,10 +176,11 @@ impl SaPair {
         self.expires_at = self.expires_at.min(now + LINGER);
     }
 
-    /// When to look at it again. Only the newest pair asks for a successor.
-    pub(super) fn deadline(&self, newest: bool) -> Instant {
+    /// When to look at it again. Only the newest pair asks for a successor, and one that is in use waits for no
+    /// confirmation.
+    pub(super) fn deadline(&self, newest: bool, in_use: bool) -> Instant {
         let mut at = self.expires_at;
-        if !self.confirmed {
+        if !self.confirmed && !in_use {
             at = at.min(self.since + CONFIRM_WITHIN);
         }
         if newest && !self.soon_told {

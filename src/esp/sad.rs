@@ -73,9 +73,14 @@ impl Sad {
         self.pairs.iter().rposition(|p| p.spis.inbound_spi == inbound_spi)
     }
 
-    /// The pair that sends: the newest that may.
+    /// The pair that sends: the newest that may. When the client has deleted what it has replaced and has been idle since,
+    /// its third Quick Mode message may have been lost and only pairs that wait for it are left: then the newest of them,
+    /// for it has the keys, or nothing reaches it at all.
     fn in_use(&self) -> Option<usize> {
-        self.pairs.iter().rposition(SaPair::sends)
+        self.pairs.iter().rposition(SaPair::sends).or_else(|| {
+            self.last_inbound?;
+            self.pairs.iter().rposition(SaPair::could_send)
+        })
     }
 
     /// The pair that asks for a successor; one that has a successor needs no other.
@@ -263,8 +268,8 @@ impl Sad {
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let newest = self.newest();
-        let pairs = self.pairs.iter().enumerate().map(|(i, p)| p.deadline(Some(i) == newest));
+        let (newest, in_use) = (self.newest(), self.in_use());
+        let pairs = self.pairs.iter().enumerate().map(|(i, p)| p.deadline(Some(i) == newest, Some(i) == in_use));
         pairs.chain(self.attention).min()
     }
 
@@ -273,15 +278,18 @@ impl Sad {
         self.attention = None;
         let mut i = 0;
         while i < self.pairs.len() {
-            if let Some(limit) = self.pairs[i].expired(now) {
-                let SpiPair { inbound_spi, outbound_spi } = self.take(i);
-                events.push(Event::Expired { inbound_spi, outbound_spi, limit });
-                if limit == Limit::Unconfirmed {
-                    // The attempt to replace its elder has failed.
-                    self.pairs.iter_mut().for_each(SaPair::ask_again);
+            // The last pair stands in for a confirmed one: silence ends the peer, not the pair.
+            let limit = self.pairs[i].expired(now);
+            match limit.filter(|limit| *limit != Limit::Unconfirmed || self.in_use() != Some(i)) {
+                Some(limit) => {
+                    let SpiPair { inbound_spi, outbound_spi } = self.take(i);
+                    events.push(Event::Expired { inbound_spi, outbound_spi, limit });
+                    if limit == Limit::Unconfirmed {
+                        // The attempt to replace its elder has failed.
+                        self.pairs.iter_mut().for_each(SaPair::ask_again);
+                    }
                 }
-            } else {
-                i += 1;
+                None => i += 1,
             }
         }
         let Some(newest) = self.newest().map(|i| &mut self.pairs[i]) else { return };

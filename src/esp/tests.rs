@@ -290,6 +290,25 @@ fn a_new_pair_sends_once_it_is_confirmed() {
     assert!(w.receive(&old).is_ok());
 }
 
+/// QM3 was lost, the client is idle, and deletes the old pair at the end of its life.
+#[test]
+fn the_last_pair_sends_even_if_its_third_message_was_lost() {
+    let mut w = World::with(SHA1);
+    let packet = w.sealed(b"authentic");
+    w.receive(&packet).unwrap();
+    w.gateway.install(w.now, SaParams { confirmed: false, ..pair(SHA1, 2) }).unwrap();
+    w.client.install(w.now, mirrored(SHA1, 2)).unwrap();
+    assert_eq!(outbound_spi(&w.answered(b"x")), 0xc000_0001);
+    // --> Delete of the old pair
+    w.gateway.retire(w.now, 0x0100_0001);
+    assert!(w.gateway.can_send());
+    assert_eq!(outbound_spi(&w.answered(b"x")), 0xc000_0002);
+    w.now += CONFIRM_WITHIN + LINGER;
+    assert!(matches!(w.timeout()[..], [Event::Expired { limit: Limit::Retired, .. }]));
+    assert_eq!(outbound_spi(&w.answered(b"x")), 0xc000_0002);
+    assert!(w.gateway.poll_timeout().unwrap() > w.now, "it lives to the end of its life");
+}
+
 #[test]
 fn a_deleted_pair_sends_no_more_and_lingers_inbound() {
     let mut w = World::with(SHA1);
@@ -383,6 +402,15 @@ fn a_lifetime_asks_for_a_successor_and_then_ends() {
     assert_eq!(w.gateway.poll_timeout(), Some(w.now));
     assert_eq!(w.timeout(), [Event::Expired { inbound_spi, outbound_spi, limit: Limit::Seconds }]);
     assert_eq!(w.gateway.poll_timeout(), None);
+}
+
+#[test]
+fn without_a_lifetime_a_pair_lives_for_eight_hours() {
+    for life_seconds in [None, Some(0)] {
+        let mut w = World::new();
+        w.gateway.install(w.now, SaParams { life_seconds, ..pair(SHA1, 1) }).unwrap();
+        assert_eq!(w.gateway.poll_timeout(), Some(w.now + seconds(28_800 - 30)));
+    }
 }
 
 #[test]

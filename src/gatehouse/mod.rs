@@ -12,6 +12,8 @@ mod reload_tests;
 mod roll;
 mod session;
 mod stories;
+#[cfg(test)]
+mod tests;
 
 pub use session::Session;
 pub use stories::Stories;

@@ -4,7 +4,7 @@ use super::dhcp::{RawOption, Refusal, Settings as Dhcp};
 use super::lease::{Key, Reserved, State};
 use super::tests::*;
 use super::*;
-use crate::packet::Drop;
+use crate::packet::{Drop, PacketBuf};
 use crate::wire::dhcp::{Code, Message, MessageType};
 use crate::wire::ether::{Arp, EtherType, Frame};
 use crate::wire::inet::{Ipv4, udp_packet};

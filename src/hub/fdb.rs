@@ -285,6 +285,11 @@ impl Look {
         }
     }
 
+    /// Whether there is an uplink or bridge port other than `port`.
+    pub(super) fn has_trunk_beside(&self, port: PortId) -> bool {
+        self.tables.trunks.iter().any(|trunk| *trunk != port)
+    }
+
     /// Takes `scope`'s copies from the hub's flood budget.
     pub(super) fn take_flood(&self, scope: Scope) -> bool {
         let clients = if scope == Scope::Trunks { 0 } else { self.clients() };

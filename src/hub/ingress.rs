@@ -139,9 +139,11 @@ impl Notices {
     }
 }
 
-/// What the owner tells a trunk's worker without a message.
+/// What the owner tells a port's worker without a message.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
+    /// The port is closed: nothing more may come from it.
+    pub(super) closed: AtomicBool,
     /// No further station may be learned behind the port.
     pub(super) full: AtomicBool,
 }
@@ -155,18 +157,11 @@ pub struct Ingress {
     owner: Owner,
     policy: Policy,
     storm: Bucket,
-    gate: Option<Arc<Gate>>,
+    gate: Arc<Gate>,
 }
 
 impl Ingress {
-    pub(super) fn new(
-        hub: HubId,
-        id: PortId,
-        kind: Kind,
-        mac: Mac,
-        policy: Policy,
-        gate: Option<Arc<Gate>>,
-    ) -> Self {
+    pub(super) fn new(hub: HubId, id: PortId, kind: Kind, mac: Mac, policy: Policy, gate: Arc<Gate>) -> Self {
         Self { hub, id, kind, owner: Owner { mac, address: None }, policy, storm: Bucket::default(), gate }
     }
 
@@ -225,7 +220,7 @@ impl Ingress {
 
     fn decide(&mut self, look: &Look, bytes: &[u8], notices: &mut Notices) -> Result<Forward, Drop> {
         // The wrong hub's look would be a breach between hubs: never, whatever went wrong before.
-        if look.hub() != self.hub {
+        if look.hub() != self.hub || self.gate.closed.load(Ordering::Acquire) {
             return Err(Drop::NoPort);
         }
         let frame = Frame::parse(bytes)?;
@@ -246,7 +241,11 @@ impl Ingress {
         if self.is_for_service(look, &frame) {
             return self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE));
         }
-        if frame.destination.is_multicast() { self.forward_many(look, &frame) } else { self.forward_one(look, &frame) }
+        if frame.destination.is_multicast() {
+            self.forward_many(look, &frame)
+        } else {
+            self.forward_one(look, &frame)
+        }
     }
 
     fn forward_one(&mut self, look: &Look, frame: &Frame<'_>) -> Result<Forward, Drop> {
@@ -259,7 +258,11 @@ impl Ingress {
         if station.port() == PortId::SERVICE {
             // The hub itself is asked for addresses alone; it routes nothing.
             let arp = frame.ethertype == EtherType::ARP;
-            return if arp { self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE)) } else { Err(Drop::NoPort) };
+            return if arp {
+                self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE))
+            } else {
+                Err(Drop::NoPort)
+            };
         }
         self.meet(station)
     }
@@ -292,10 +295,14 @@ impl Ingress {
             let arp = Arp::parse(frame.payload)?;
             let asks = arp.operation == ArpOperation::REQUEST && arp.target != arp.sender;
             let station = look.host(arp.target).and_then(|host| look.station(host.mac(), 0));
-            let alone = |station: &Value| station.flags().has(Flags::CLIENT) || station.port() == PortId::SERVICE;
+            let alone =
+                |station: &Value| station.flags().has(Flags::CLIENT) || station.port() == PortId::SERVICE;
             if let Some(station) = station.filter(alone).filter(|_| asks) {
                 return self.meet(station);
             }
+        }
+        if frame.ethertype != EtherType::IPV4 || frame.vlan.is_some() {
+            // Links carry IPv4: neighbour discovery and spanning trees of a LAN need not be copied to each of them.
             scope = Scope::Trunks;
         }
         self.take_flood(look, Some(scope))?;
@@ -304,6 +311,10 @@ impl Ingress {
 
     /// Counts a frame that costs more than one delivery against the limits of port and hub.
     fn take_flood(&mut self, look: &Look, scope: Option<Scope>) -> Result<(), Drop> {
+        if scope == Some(Scope::Trunks) && !look.has_trunk_beside(self.id) {
+            // The rest of a LAN's traffic, seen by the only bridge: it must not use up what broadcasts may.
+            return Err(Drop::NoPort);
+        }
         if !self.storm.take(look.nanos(), self.policy.storm) {
             return Err(Drop::Storm);
         }
@@ -340,7 +351,7 @@ impl Ingress {
                 return Err(Drop::SpoofedSource);
             }
             Some(_) => notices.push(Notice::Station { port, mac, vlan }),
-            None if self.gate.as_ref().is_some_and(|gate| gate.full.load(Ordering::Relaxed)) => {
+            None if self.gate.full.load(Ordering::Relaxed) => {
                 return Err(Drop::MacLimit);
             }
             None => notices.push(Notice::Station { port, mac, vlan }),

@@ -17,6 +17,7 @@
 //! Must not know what is on the other side of a port, nor do I/O.
 
 pub mod dhcp;
+mod event;
 mod fdb;
 mod ingress;
 mod interval;
@@ -32,6 +33,7 @@ pub mod snapshot;
 mod stations;
 mod table;
 
+pub use event::{Event, Output};
 pub use fdb::{Host, Look, Scope, Station, View};
 pub use ingress::{Forward, Ingress, Kind, Notice, Notices, PortId};
 pub use mac::stable_mac;
@@ -43,13 +45,13 @@ pub use crate::wire::ether::Mac;
 
 use crate::entropy::Entropy;
 use crate::identity::{Authenticated, folded, same_name};
-use crate::packet::PacketBuf;
 use fdb::{Flags, Service, Value, station};
 use ingress::Gate;
 use learning::{Movers, Turns};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Number of a hub, unique in the process.
@@ -131,69 +133,6 @@ pub enum AssignError {
     Refused(#[from] lease::Refusal),
 }
 
-/// What happened that somebody should know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
-    /// A station showed up behind another port and is followed.
-    StationMoved {
-        /// The station.
-        mac: Mac,
-        /// Where it was.
-        from: PortId,
-        /// Where it is.
-        to: PortId,
-    },
-    /// A station shows up behind two ports in turn (a loop, or two with one address): it stays where it was for a while.
-    StationFlaps {
-        /// The station.
-        mac: Mac,
-        /// Where it stays.
-        stays: PortId,
-        /// Where else it shows up.
-        also: PortId,
-    },
-    /// A port has as many stations as it may; further ones are not let in.
-    PortFull(PortId),
-    /// The hub has as many stations as it may; further ones are not let in.
-    HubFull,
-    /// Somebody behind a port claims a MAC or IP address that is a client's or the hub's.
-    AddressConflict {
-        /// Behind which port.
-        port: PortId,
-        /// Who.
-        mac: Mac,
-        /// The IP address; `None` if it is the MAC address.
-        address: Option<Ipv4Addr>,
-    },
-    /// A DHCP client was given its address, or prolonged it.
-    Leased {
-        /// Behind which port.
-        port: PortId,
-        /// The lease.
-        lease: lease::Lease,
-    },
-    /// A DHCP lease ended.
-    LeaseExpired(lease::Lease),
-    /// A DHCP client was refused.
-    DhcpRefused {
-        /// Behind which port.
-        port: PortId,
-        /// Who.
-        mac: Mac,
-        /// Why.
-        why: dhcp::Refusal,
-    },
-}
-
-/// Effects of the owner's work.
-#[derive(Debug, Default)]
-pub struct Output {
-    /// What happened.
-    pub events: Vec<Event>,
-    /// Frames of the hub itself: each to one port, or to all of a scope.
-    pub frames: Vec<(Forward, PacketBuf)>,
-}
-
 /// A port as its owner knows it, for listings.
 #[derive(Clone, Debug)]
 pub struct PortInfo {
@@ -219,12 +158,25 @@ struct Record {
     policy: Policy,
     /// For client ports: the key of their lease, and their slot among those that hear floods.
     client: Option<(lease::Key, u32)>,
-    /// For trunks: what their worker sees without being told, and the keys that go with the port.
-    gate: Option<Arc<Gate>>,
+    /// What its worker sees without being told.
+    gate: Arc<Gate>,
+    /// For trunks: pinned stations.
     known: Vec<KnownStation>,
     /// When a conflict, or a refusal, behind this port was last told of.
     conflict_told: Option<u32>,
     refusal_told: Option<u32>,
+}
+
+impl Record {
+    fn new(
+        info: PortInfo,
+        policy: Policy,
+        client: Option<(lease::Key, u32)>,
+        gate: Arc<Gate>,
+        known: Vec<KnownStation>,
+    ) -> Self {
+        Self { info, policy, client, gate, known, conflict_told: None, refusal_told: None }
+    }
 }
 
 /// The owner of one hub.
@@ -363,10 +315,10 @@ impl Hub {
         let user = Some(who.user().into());
         let info = PortInfo { id, kind: Kind::Client, user, mac, address: None, opened: now, stations: 0 };
         let client = Some((key, slot));
-        self.ports
-            .insert(id, Record { info, policy, client, gate: None, known: Vec::new(), conflict_told: None, refusal_told: None });
+        let gate = Arc::new(Gate::default());
+        self.ports.insert(id, Record::new(info, policy, client, gate.clone(), Vec::new()));
         self.publish();
-        Ok(Ingress::new(self.id, id, Kind::Client, mac, policy, None))
+        Ok(Ingress::new(self.id, id, Kind::Client, mac, policy, gate))
     }
 
     /// Opens a port that is not a client's.
@@ -401,13 +353,11 @@ impl Hub {
         }
         let gate = Arc::new(Gate::default());
         let info = PortInfo { id, kind, user: None, mac: Mac::ZERO, address: None, opened: now, stations: 0 };
-        let record =
-            Record { info, policy, client: None, gate: Some(gate.clone()), known, conflict_told: None, refusal_told: None };
-        self.ports.insert(id, record);
+        self.ports.insert(id, Record::new(info, policy, None, gate.clone(), known));
         self.set_gates();
         self.tables.changed();
         self.publish();
-        Ok(Ingress::new(self.id, id, kind, Mac::ZERO, policy, Some(gate)))
+        Ok(Ingress::new(self.id, id, kind, Mac::ZERO, policy, gate))
     }
 
     fn may_open(&self, id: PortId) -> Result<(), OpenError> {
@@ -481,9 +431,11 @@ impl Hub {
         Some(policy)
     }
 
-    /// Closes a port. Its stations are gone, its lease is remembered for its user and device.
+    /// Closes a port: its [`Ingress`] sends nothing from now on, wherever it is. Its stations are gone, its lease is
+    /// remembered for its user and device.
     pub fn close(&mut self, now: Instant, id: PortId) {
         let Some(record) = self.ports.remove(&id) else { return };
+        record.gate.closed.store(true, Ordering::Release);
         if let Some((_, slot)) = record.client {
             self.tables.remove_client(slot, id);
             self.tables.stations.remove(station(record.info.mac, 0));

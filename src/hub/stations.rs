@@ -23,9 +23,7 @@ pub enum EntryError {
 
 impl Record {
     fn set_gate(&self, hub_full: bool) {
-        if let Some(gate) = &self.gate {
-            gate.full.store(hub_full || self.info.stations >= self.policy.max_macs, Ordering::Relaxed);
-        }
+        self.gate.full.store(hub_full || self.info.stations >= self.policy.max_macs, Ordering::Relaxed);
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::crypto::Secret;
 use crate::identity::account::{Account, Credential, Proof, verify};
-use crate::packet::{Drop, WorkerId};
+use crate::packet::{Drop, PacketBuf, WorkerId};
 use crate::wire::ether::{Arp, EtherType, header};
 use crate::wire::inet::{Network, udp_packet};
 use proptest::prelude::*;
@@ -137,10 +137,11 @@ fn clients_reach_each_other_and_the_gateway() {
 #[test]
 fn a_closed_port_is_gone_at_once() {
     let mut w = World::new(settings());
-    let (mut a, b) = (w.client(W0, 1, "jiro"), w.client(W0, 2, "yas"));
+    let (mut a, mut b) = (w.client(W0, 1, "jiro"), w.client(W0, 2, "yas"));
     let to_b = ip(b.mac(), &a, b.address().unwrap());
     w.hub.close(w.now, b.id());
-    assert_eq!(w.send(&mut a, &to_b), Forward::Flood(Scope::Trunks));
+    assert_eq!(w.send_ip(&mut b, a.mac(), a.address().unwrap()), Forward::Discard(Drop::NoPort));
+    assert_eq!(w.send(&mut a, &to_b), Forward::Discard(Drop::NoPort));
     assert_eq!(w.hub.view().mac_of(b.address().unwrap()), None);
     assert!(w.hears(Scope::All, a.id()).is_empty());
     // The same user and device come back to the same MAC and address, whatever the port.
@@ -247,10 +248,12 @@ fn arp_goes_where_the_answer_is() {
     let ask = |target| Arp::request(GATEWAY_MAC, GATEWAY, target).frame(Mac::BROADCAST);
     assert_eq!(w.send(&mut uplink, &ask(a.address().unwrap())), Forward::To(a.id()));
     // Nobody here has it: no client hears it.
+    assert_eq!(w.send(&mut uplink, &ask(Ipv4Addr::new(10, 60, 9, 9))), Forward::Discard(Drop::NoPort));
+    let _bridge = w.bridge();
     assert_eq!(w.send(&mut uplink, &ask(Ipv4Addr::new(10, 60, 9, 9))), Forward::Flood(Scope::Trunks));
     let hello = Arp::announcement(b.mac(), b.address().unwrap()).frame(Mac::BROADCAST);
     assert_eq!(w.send(&mut b, &hello), Forward::Flood(Scope::Trunks));
-    assert_eq!(w.hears(Scope::Trunks, b.id()), [UPLINK]);
+    assert_eq!(w.hears(Scope::Trunks, b.id()), [UPLINK, BRIDGE]);
 }
 
 #[test]
@@ -422,6 +425,18 @@ fn storms_are_cut() {
 }
 
 #[test]
+fn the_rest_of_a_lans_traffic_is_no_storm() {
+    let mut w = World::new(settings());
+    let mut bridge = w.bridge();
+    let _client = w.client(W0, 1, "jiro");
+    for _ in 0..100_000 {
+        let stray = lan_ip(Mac([2, 0, 0, 0, 8, 8]), LAN_MAC, BEYOND);
+        assert_eq!(w.send(&mut bridge, &stray), Forward::Discard(Drop::NoPort));
+    }
+    assert_eq!(w.send(&mut bridge, &lan_ip(Mac::BROADCAST, LAN_MAC, BEYOND)), Forward::Flood(Scope::All));
+}
+
+#[test]
 fn all_floods_of_a_hub_share_a_budget_of_copies() {
     let mut w = World::new(Settings { flood_copies_per_second: 1000, ..settings() });
     let mut ports: Vec<Ingress> = (0..50).map(|n| w.client(W0, n, &format!("user{n}"))).collect();
@@ -484,6 +499,7 @@ fn router_advertisements_can_be_kept_out() {
     let guard = Policy { guard_ra: true, guard_dhcp: true, ..Policy::trunk() };
     let permit = UplinkPermit::bridge_by_configuration().with_policy(guard);
     let mut bridge = w.hub.open_uplink(w.now, BRIDGE, permit).unwrap();
+    let _uplink = w.uplink();
     let packet = |next: u8, rest: &[u8]| {
         let mut bytes = vec![0x60, 0, 0, 0, 0, 0, next, 255];
         bytes.extend([0; 32]);
@@ -495,7 +511,8 @@ fn router_advertisements_can_be_kept_out() {
     assert_eq!(w.send(&mut bridge, &packet(60, &[58, 0, 0, 0, 0, 0, 0, 0, 134, 0])), rogue);
     assert_eq!(w.send(&mut bridge, &packet(44, &[58, 0, 0, 0, 0, 0, 0, 0, 134, 0])), rogue);
     assert_eq!(w.send(&mut bridge, &packet(17, &[2, 35, 2, 34])), rogue);
-    assert_eq!(w.send(&mut bridge, &packet(58, &[135, 0])), Forward::Flood(Scope::All));
+    // Neighbour discovery passes, but links do not carry it.
+    assert_eq!(w.send(&mut bridge, &packet(58, &[135, 0])), Forward::Flood(Scope::Trunks));
     let dhcp = udp_packet((BEYOND, 67), (Ipv4Addr::BROADCAST, 68), b"");
     assert_eq!(w.send(&mut bridge, &frame(Mac::BROADCAST, LAN_MAC, EtherType::IPV4, &dhcp)), rogue);
 }

@@ -163,4 +163,22 @@ mod tests {
         nat.version = None;
         assert!(!nat.udp());
     }
+
+    #[test]
+    fn the_best_version_that_both_speak_is_chosen() {
+        use NatVersion::{Draft02, Draft02n, Draft03, Rfc};
+        let chosen =
+            |ids: &[&[u8]]| NatVersion::choose(&Fingerprint::new(ids.iter().copied(), &[], Vec::new()));
+        // Apple, in its order; Android; Windows; Windows XP; and what we do not speak.
+        assert_eq!(chosen(&[&vid::NAT_T_APPLE, &vid::NAT_T_08, &vid::NAT_T_03, &vid::RFC_3947]), Some(Rfc));
+        assert_eq!(chosen(&[&vid::NAT_T_00, &vid::NAT_T_02, &vid::NAT_T_02N, &vid::RFC_3947]), Some(Rfc));
+        assert_eq!(chosen(&[&vid::NAT_T_02, &vid::NAT_T_02N, &vid::NAT_T_03]), Some(Draft03));
+        assert_eq!(chosen(&[&vid::NAT_T_02, &vid::NAT_T_02N]), Some(Draft02n));
+        assert_eq!(chosen(&[&vid::NAT_T_00, &vid::NAT_T_02]), Some(Draft02));
+        assert_eq!(chosen(&[&vid::NAT_T_APPLE, &vid::NAT_T_08, &vid::NAT_T_04, &vid::NAT_T_00]), None);
+        for draft in [Draft03, Draft02n, Draft02] {
+            assert_eq!((draft.nat_d().0, draft.nat_oa().0, draft.udp_transport().0), (130, 131, 61444));
+        }
+        assert_eq!((Rfc.nat_d().0, Rfc.nat_oa().0, Rfc.udp_transport().0), (20, 21, 4));
+    }
 }

@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes of our nonces.
 pub(super) const NONCE_LEN: usize = 32;
+/// Longest lifetime that we keep an ISAKMP SA for, whatever the client proposed: it has 64 bits to name one in, and time
+/// ends before that.
+const MAX_LIFETIME: Duration = Duration::from_secs(366 * 86_400);
 /// Longest offer that a half-open exchange keeps; it enters both proofs. Twenty transforms make 700 bytes.
 const MAX_OFFER: usize = 4096;
 
@@ -289,7 +292,9 @@ impl<'a> First<'a> {
             path,
             suite: choice.suite,
             offer: self.offer.to_vec(),
-            lifetime: choice.seconds.map_or(ctx.settings.default_lifetime, Duration::from_secs),
+            lifetime: choice
+                .seconds
+                .map_or(ctx.settings.default_lifetime, |s| Duration::from_secs(s).min(MAX_LIFETIME)),
             dpd: quirks.announce_dpd && self.fingerprint.has(&vid::DPD),
             nat: NatSituation { version: NatVersion::choose(&self.fingerprint), ..NatSituation::default() },
             fingerprint: self.fingerprint.clone(),

@@ -462,3 +462,47 @@ fn unsuitable(selectors: &Selectors) -> Option<String> {
 fn refusal(established: &Established, reason: Reason, offered: Vec<String>) -> Refusal {
     Refusal { stage: Stage::QuickMode, reason, hint: established.sa.fingerprint.hint, offered }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Encap;
+    use crate::wire::isakmp::payload::IdType;
+
+    #[test]
+    fn only_l2tp_between_two_hosts_is_suitable() {
+        let id = |text: &str, protocol, port| Identity::address(text.parse().unwrap(), protocol, port);
+        let server = || id("203.0.113.1", 17, 1701);
+        let refused = |client, server| unsuitable(&Selectors { client, server });
+        // What clients send: no port, an ephemeral one, 1701; no protocol at all; the private address of either side.
+        for client in
+            [id("10.0.0.5", 17, 0), id("10.0.0.5", 17, 54321), id("10.0.0.5", 17, 1701), id("10.0.0.5", 0, 0)]
+        {
+            assert_eq!(refused(client.clone(), server()), None);
+            assert_eq!(refused(client, id("192.168.1.2", 0, 0)), None);
+        }
+        // Another port, another protocol, a network.
+        let client = || id("10.0.0.5", 17, 1701);
+        let text = refused(client(), id("203.0.113.1", 17, 53));
+        assert_eq!(text.as_deref(), Some("10.0.0.5[17/1701] to 203.0.113.1[17/53]"));
+        assert!(refused(id("10.0.0.5", 6, 1701), server()).is_some());
+        assert!(refused(client(), id("203.0.113.1", 47, 0)).is_some());
+        let network = Identity { kind: IdType::IPV4_ADDR_SUBNET, protocol: 0, port: 0, data: vec![0; 8] };
+        assert!(refused(network.clone(), server()).is_some() && refused(client(), network).is_some());
+    }
+
+    #[test]
+    fn without_identities_the_addresses_of_the_path_are_meant() {
+        let path = Path {
+            encap: Encap::Ike,
+            local: "203.0.113.1:500".parse().unwrap(),
+            remote: "198.51.100.7:500".parse().unwrap(),
+        };
+        let meant = selectors(None, path).unwrap();
+        assert_eq!(
+            (meant.client.to_string(), meant.server.to_string()),
+            ("198.51.100.7".into(), "203.0.113.1".into())
+        );
+        assert_eq!(unsuitable(&meant), None);
+    }
+}

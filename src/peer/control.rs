@@ -251,7 +251,7 @@ impl Peer {
 
     fn authenticate(&mut self, cx: &mut Context<'_>, session: SessionKey, request: ppp::AuthRequest) {
         let name = String::from_utf8_lossy(&request.name).into_owned();
-        let auth = request.proof.protocol().to_owned();
+        let auth = request.method.to_string();
         self.note_at(session, |attempt| {
             attempt.detail_mut().name = name;
             attempt.detail_mut().auth = auth;

@@ -97,6 +97,12 @@ impl Peer {
         !self.finished && self.psk == Some(sa.psk) && *self.identity == sa.remote_id.to_string()
     }
 
+    /// When an authenticated packet came last.
+    #[must_use]
+    pub fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
     /// Responder cookies of the ISAKMP SAs.
     pub fn cookies(&self) -> impl Iterator<Item = Cookie> {
         self.ike.iter().flat_map(|ike| ike.isakmp_sas()).map(|sa| sa.cookies.responder)

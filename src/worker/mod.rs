@@ -11,6 +11,8 @@ mod half_open;
 mod ports;
 mod refusals;
 mod route;
+#[cfg(test)]
+mod tests;
 
 pub use drops::Drops;
 

@@ -81,7 +81,11 @@ impl Worker {
         let opened = Phase1::recv_first(clock.now, &mut cx, path, message, &mut out);
         match opened {
             Ok(exchange) => {
-                tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
+                if self.by_path.contains_key(&path) {
+                    tracing::debug!(peer = %path, client = %exchange.fingerprint().hint, "Phase 1 renewal begins");
+                } else {
+                    tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
+                }
                 let cookie = number(exchange.cookies().responder);
                 self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
                 self.half_open_events(clock, cookie, out);
@@ -179,13 +183,17 @@ impl Worker {
 
     /// A Phase 1 is finished. It joins the peer that it renews (same way, same identity, same key, and the device does
     /// not say that it has begun anew), or makes a new one.
+    ///
+    /// The way must be the same from the first message on: a renewal stays on port 4500 (RFC 3947 section 4), a device
+    /// that connects begins on port 500. Behind a carrier's NAT the second is not the first although its port, its
+    /// private address and its key may be: the port's last owner died.
     fn establish(&mut self, clock: Clock, sa: IsakmpSa, attempt: Attempt) {
         let cookie = number(sa.cookies.responder);
         let path = sa.path;
-        let known = self.by_path.get(&path).and_then(|keys| {
-            keys.iter().copied().find(|key| {
-                self.peers.get(key.index as usize).is_some_and(|peer| peer.key() == *key && peer.is_renewed_by(&sa))
-            })
+        let known = self.by_path.get(&path).filter(|_| attempt.path == path).and_then(|keys| {
+            let peers = keys.iter().filter_map(|key| self.peers.get(key.index as usize).filter(|peer| peer.key() == *key));
+            // Of several that a port has had, it is the one that is alive.
+            peers.filter(|peer| peer.is_renewed_by(&sa)).max_by_key(|peer| peer.last_heard()).map(Peer::key)
         });
         if let Some(key) = known {
             if sa.initial_contact {

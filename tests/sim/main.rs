@@ -8,5 +8,9 @@
 mod net;
 mod world;
 
+mod causes;
+mod admission;
 mod connect;
+mod many;
+mod rekey;
 mod traffic;

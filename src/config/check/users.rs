@@ -137,23 +137,25 @@ impl Check<'_> {
         }
     }
 
-    /// CHAP with MD5 hashes the password together with a challenge: from an NT hash it cannot be computed.
+    /// MD5 hashes the password together with a challenge: from an NT hash that cannot be computed.
     fn hash_is_enough(&mut self, path: &Path, name: &str, file: &schema::File) {
-        let auth = &file.ppp.auth;
-        if !auth.contains(&AuthProtocol::Chap) {
+        let (able, unable): (Vec<AuthProtocol>, Vec<_>) =
+            file.ppp.auth.iter().partition(|protocol| protocol.method().works_with_nt_hash());
+        if unable.is_empty() {
             return;
         }
-        if auth.iter().all(|protocol| *protocol == AuthProtocol::Chap) {
-            let hint = Some("give the password instead of the hash, or add mschapv2 to ppp.auth");
+        let need = if unable.len() == 1 { "needs" } else { "need" };
+        let unable = unable.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        if able.is_empty() {
+            let hint = "give the password instead of the hash, or add mschapv2 to ppp.auth";
             let message = format!(
-                "{name} can never log in: chap, the only protocol in ppp.auth, needs the password itself"
+                "{name} can never log in: all that ppp.auth has is {unable}, which {need} the password itself"
             );
-            self.warn(path, message, hint);
+            self.warn(path, message, Some(hint));
         } else {
-            let hint =
-                Some("nearly every client takes mschapv2; leave chap out of ppp.auth if nobody needs it");
-            let message = format!("{name} cannot log in with chap, which needs the password itself");
-            self.warn(path, message, hint);
+            let hint = format!("nearly every client takes mschapv2; leave {unable} out of ppp.auth if nobody needs it");
+            let message = format!("{name} cannot log in with {unable}, which {need} the password itself");
+            self.warn(path, message, Some(&hint));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The hub's DHCP server (RFC 2131, RFC 2132): the same leases as the links', given out on the wire, and the answers to
 //! the DHCPINFORM with which Windows and Apple clients ask over their link for routes and domain.
 //!
-//! A machine of its own: messages in, replies and probes out ([`Step`]); [`super::service`] puts frames around them.
+//! A machine of its own: messages in, replies and probes out (`Step`); `hub/service.rs` puts frames around them.
 //! Relays are refused: a hub is one segment.
 
 mod options;

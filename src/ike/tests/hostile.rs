@@ -297,3 +297,19 @@ mod never_panics {
         }
     }
 }
+
+#[test]
+fn a_lifetime_longer_than_time_is_cut() {
+    use crate::wire::isakmp::sa::{Phase1Attribute, Value};
+    let mut config = profile::android(key(), Android::Seven);
+    for attribute in config.phase1.iter_mut().flat_map(|transform| &mut transform.attributes) {
+        if attribute.kind == Phase1Attribute::LIFE_DURATION.0 {
+            attribute.value = Value::Long(vec![0xff; 8]);
+        }
+    }
+    let mut world = World::new(config);
+    world.connect();
+    assert!(world.sa().lifetime <= Duration::from_secs(366 * 86_400));
+    world.quick_mode();
+    world.assert_pairs_match();
+}

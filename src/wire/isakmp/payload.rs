@@ -376,4 +376,11 @@ mod tests {
         assert!(NatOa::parse(&hex!("02 000000 0a4d0033")).is_err());
         assert!(NatOa::parse(&hex!("01 000000 0a4d003300")).is_err());
     }
+
+    #[test]
+    fn nonces_have_8_to_256_bytes() {
+        for (len, fits) in [(0, false), (7, false), (8, true), (16, true), (256, true), (257, false)] {
+            assert_eq!(check_nonce(&[1; 300][..len]).is_ok(), fits, "{len}");
+        }
+    }
 }

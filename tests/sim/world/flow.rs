@@ -31,6 +31,8 @@ pub(super) struct Flow {
     pub(super) next: Option<Instant>,
     sent: u32,
     refused: u32,
+    /// Where to, if the receiving end does not know its address any more.
+    fixed: Option<Ipv4Addr>,
 }
 
 /// What became of a flow's datagrams.
@@ -51,8 +53,13 @@ impl World {
         let port = super::host::FLOW_PORTS.start + self.flows.len() as u16;
         let interval = Duration::from_secs(1) / per_second;
         let (from, to, next) = (from.into(), to.into(), Some(self.now));
-        self.flows.push(Flow { from, to, port, interval, size: size.max(4), next, sent: 0, refused: 0 });
+        self.flows.push(Flow { from, to, port, interval, size: size.max(4), next, sent: 0, refused: 0, fixed: None });
         FlowId(self.flows.len() - 1)
+    }
+
+    /// Goes on sending to this address, whoever has it.
+    pub fn redirect_flow(&mut self, flow: FlowId, to: Ipv4Addr) {
+        self.flows[flow.0].fixed = Some(to);
     }
 
     /// Stops it, gives what is under way a second, and counts.
@@ -87,8 +94,8 @@ impl World {
     }
 
     fn send_number(&mut self, n: usize) {
-        let Flow { from, to, port, size, sent, .. } = self.flows[n];
-        let (Some(source), Some(destination)) = (self.address_of(from), self.address_of(to)) else {
+        let Flow { from, to, port, size, sent, fixed, .. } = self.flows[n];
+        let (Some(source), Some(destination)) = (self.address_of(from), fixed.or_else(|| self.address_of(to))) else {
             self.flows[n].refused += 1;
             return;
         };

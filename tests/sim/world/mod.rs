@@ -23,6 +23,7 @@ use sekisho::crypto::Secret;
 use sekisho::entropy::Entropy;
 use sekisho::packet::{Datagram, Encap, PacketBuf, Path};
 use sekisho::ppp::{LinkParams, Login};
+use sekisho::wire::inet::Ipv4;
 use sekisho::worker::Clock;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -61,6 +62,8 @@ pub struct Client {
     nat: Option<NatId>,
     pub line: Line,
     pub inbox: Inbox,
+    /// IP packets through the tunnel that were for somebody else.
+    pub strays: u64,
     /// Everything that happened, oldest first.
     pub events: Vec<Event>,
     /// Lid closed: it neither receives nor sends, and time stands still for it.
@@ -222,6 +225,7 @@ impl World {
             nat,
             line: Line::GOOD,
             inbox: Inbox::default(),
+            strays: 0,
             events: Vec::new(),
             asleep: false,
             pings: 0,
@@ -513,6 +517,9 @@ impl World {
             self[id].events.push(event);
         }
         for packet in out.packets {
+            let to = Ipv4::parse(&packet).unwrap().destination;
+            let known = self[id].address().is_some_and(|own| own == to);
+            self[id].strays += u64::from(!known && !to.is_multicast() && !to.is_broadcast());
             if let Some(answer) = self[id].inbox.take(&packet) {
                 self.send_ip(id, answer);
             }

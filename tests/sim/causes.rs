@@ -1,0 +1,261 @@
+//! A client that cannot come in is told so where it listens, and the gateway's story names the cause.
+
+use crate::net::nat::Nat;
+use crate::net::{IKE_PORT, NAT_T_PORT};
+use crate::world::{ClientId, Direction, Office, World, login};
+use sekisho::client::ike::Failure;
+use sekisho::client::ike::profile::Android;
+use sekisho::client::lac::End;
+use sekisho::client::{Profile, Reason};
+use sekisho::crypto::Secret;
+use sekisho::ppp;
+use sekisho::story::Cause;
+use sekisho::wire::isakmp::payload::NotifyType;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn at_home(world: &mut World, profile: Profile, name: &str) -> ClientId {
+    let home = world.nat(Nat::home());
+    world.client(profile, name, home)
+}
+
+/// Nothing is left behind of an attempt that failed.
+fn assert_clean(world: &mut World) {
+    world.run_for(Duration::from_secs(60));
+    assert_eq!((world.gateway().population(), world.gateway().sessions()), ((0, 0), 0));
+    for hub in world.gateway().gatehouse.hubs() {
+        assert_eq!(hub.port_count(), 1, "the uplink's alone");
+    }
+}
+
+#[test]
+fn a_wrong_key_is_told_where_the_client_listens() {
+    for profile in Profile::all() {
+        let name = profile.name;
+        let believes = profile.ike.believes_clear_notify;
+        let mut world = World::new();
+        let client = at_home(&mut world, profile.with_psk("the key of somebody else"), "jiro");
+        let began = world.now;
+        let reason = world.fail_to_connect(client);
+        if believes {
+            assert!(matches!(reason, Reason::Ike(Failure::Refused(_))), "{name}: {reason:?}");
+            assert!(world.now - began < Duration::from_secs(45), "{name}");
+        } else {
+            assert_eq!(reason, Reason::Ike(Failure::NoAnswer), "{name}");
+        }
+        assert!(world.gateway().causes().iter().all(|cause| *cause == Cause::WrongPsk), "{name}");
+        let story = world.gateway().last_story();
+        assert_eq!((story.cause, story.stage.as_str()), (Cause::WrongPsk, "ike"), "{name}");
+        assert!(!story.detail.client.is_empty(), "{name}");
+        assert_clean(&mut world);
+    }
+}
+
+#[test]
+fn a_wrong_key_gets_one_notify_however_often_it_is_tried() {
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::windows10().with_psk("wrong"), "jiro");
+    world.listen();
+    world.start(client);
+    world.run_for(Duration::from_secs(8));
+    let heard = world.heard();
+    let notifies = heard
+        .iter()
+        .filter(|(direction, packet)| *direction == Direction::FromGateway && packet.ike().is_some())
+        .filter_map(|(_, packet)| packet.ike_header())
+        .filter(|header| header.exchange == sekisho::wire::isakmp::ExchangeType::INFORMATIONAL)
+        .count();
+    assert_eq!(notifies, 1);
+}
+
+#[test]
+fn a_wrong_password_is_error_691() {
+    for profile in Profile::all() {
+        let name = profile.name;
+        let mut world = World::new();
+        let client = at_home(&mut world, profile, "jiro");
+        let mut wrong = login("jiro");
+        wrong.password = Secret::from("guessed");
+        world[client].device.set_login(wrong);
+        let reason = world.fail_to_connect(client);
+        let Reason::Ppp(ppp::Cause::RefusedByServer { error: number, .. }) = reason else { panic!("{name}: {reason:?}") };
+        assert_eq!(number, Some(691), "{name}");
+        let story = world.gateway().last_story();
+        assert_eq!((story.cause, story.stage.as_str()), (Cause::WrongPassword, "authentication"), "{name}");
+        assert_eq!((story.detail.user.as_str(), story.detail.hub.as_str()), ("jiro", "OFFICE"), "{name}");
+        assert_eq!(world.gateway().causes().len(), 1, "{name}");
+        assert_clean(&mut world);
+    }
+}
+
+#[test]
+fn names_that_lead_nowhere_have_their_own_causes() {
+    for (name, cause, user, hub) in [
+        ("jirou", Cause::UnknownUser, "jirou", "OFFICE"),
+        ("jirou@guests", Cause::UnknownUser, "jirou", "GUESTS"),
+        ("jiro@kitchen", Cause::UnknownHub, "jiro@kitchen", "OFFICE"),
+        ("KITCHEN\\jiro", Cause::UnknownHub, "KITCHEN\\jiro", "OFFICE"),
+        ("visitor", Cause::UnknownUser, "visitor", "OFFICE"),
+    ] {
+        let mut world = World::new();
+        let client = at_home(&mut world, Profile::windows10(), name);
+        let reason = world.fail_to_connect(client);
+        assert!(
+            matches!(reason, Reason::Ppp(ppp::Cause::RefusedByServer { error: Some(691), .. })),
+            "{name}: {reason:?}"
+        );
+        let story = world.gateway().last_story();
+        assert_eq!(story.cause, cause, "{name}");
+        assert_eq!((story.detail.user.as_str(), story.detail.hub.as_str()), (user, hub), "{name}");
+        assert_eq!(story.detail.name, name);
+    }
+}
+
+#[test]
+fn without_a_default_hub_a_bare_name_is_nobodys() {
+    let mut office = Office::default();
+    office.top = vec!["default_hub: none".into()];
+    let mut world = World::with(office);
+    let bare = at_home(&mut world, Profile::windows10(), "jiro");
+    world.fail_to_connect(bare);
+    assert_eq!(world.gateway().last_story().cause, Cause::NoHubNamed);
+    let full = at_home(&mut world, Profile::windows10(), "jiro@office");
+    world.connect(full);
+}
+
+/// After a wrong password a user types it again: Windows and Apple start over, xl2tpd uses the IPsec that is up.
+#[test]
+fn the_next_try_with_the_right_password_works() {
+    for profile in Profile::all() {
+        let mut world = World::new();
+        let client = at_home(&mut world, profile, "jiro");
+        let mut wrong = login("jiro");
+        wrong.password = Secret::from("guessed");
+        world[client].device.set_login(wrong);
+        world.start(client);
+        world.run_until(Duration::from_secs(30), |w| !w[client].device.is_active());
+        world[client].device.set_login(login("jiro"));
+        world.connect(client);
+        assert!(world.ping(client, crate::world::OFFICE_GATEWAY));
+        assert_eq!(world.gateway().sessions(), 1);
+    }
+}
+
+#[test]
+fn a_policy_that_is_too_strict_is_named() {
+    let mut world = World::with(Office::default().ipsec("policy: modern"));
+    let phone = at_home(&mut world, Profile::android(Android::Seven), "jiro");
+    world.fail_to_connect(phone);
+    let story = world.gateway().last_story();
+    assert_eq!(story.cause, Cause::NoIkeProposal);
+    assert!(story.detail.offered.contains("MODP-1024"), "{}", story.detail.offered);
+    assert_eq!(story.detail.client, "Android");
+    // Apple believes the notify that everybody gets.
+    let mut old = Profile::ios13();
+    Arc::make_mut(&mut old.ike).phase1.drain(..7);
+    let old = at_home(&mut world, old, "jiro");
+    assert_eq!(
+        world.fail_to_connect(old),
+        Reason::Ike(Failure::Refused(NotifyType::NO_PROPOSAL_CHOSEN))
+    );
+}
+
+#[test]
+fn no_esp_suite_in_common_is_named() {
+    let mut world = World::new();
+    let mut profile = Profile::ios17();
+    Arc::make_mut(&mut profile.ike)
+        .esp
+        .retain(|suite| suite.auth() == sekisho::crypto::suite::EspAuth::HmacMd5_96);
+    let client = at_home(&mut world, profile, "jiro");
+    let reason = world.fail_to_connect(client);
+    assert!(matches!(reason, Reason::Ike(Failure::Refused(_) | Failure::NoAnswer)), "{reason:?}");
+    assert_eq!(world.gateway().last_story().cause, Cause::NoEspProposal);
+}
+
+#[test]
+fn a_way_without_port_4500_is_named() {
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    world.lose(|_, packet| packet.from.port() == NAT_T_PORT || packet.to.port() == NAT_T_PORT);
+    world.fail_to_connect(client);
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(world.gateway().last_story().cause, Cause::NoNatT);
+}
+
+#[test]
+fn a_client_that_stops_midway_is_told_apart_by_its_stage() {
+    // Nothing of the client but its first message.
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    let mut first = true;
+    world.lose(move |direction, packet| {
+        direction == Direction::ToGateway
+            && packet.to.port() == IKE_PORT
+            && !std::mem::replace(&mut first, false)
+    });
+    world.start(client);
+    world.run_for(Duration::from_secs(90));
+    assert_eq!(world.gateway().causes(), [Cause::IkeUnfinished]);
+
+    // IPsec comes up, and no ESP passes.
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::strongswan(), "jiro");
+    world.lose(|direction, packet| direction == Direction::ToGateway && packet.esp().is_some());
+    let reason = world.fail_to_connect(client);
+    assert!(matches!(reason, Reason::Deleted | Reason::L2tp(End::NoAnswer)), "{reason:?}");
+    assert_eq!(world.gateway().causes(), [Cause::NoL2tp]);
+    assert_clean(&mut world);
+}
+
+#[test]
+fn no_common_authentication_is_named() {
+    let mut world = World::with(Office::default().top("ppp: { auth: [mschapv2] }"));
+    let mut profile = Profile::strongswan();
+    profile.ppp = profile.ppp.with_auth(&[ppp::AuthMethod::Pap]);
+    let client = at_home(&mut world, profile, "jiro");
+    world.fail_to_connect(client);
+    assert_eq!(world.gateway().last_story().cause, Cause::NoCommonAuth);
+}
+
+#[test]
+fn every_allowed_authentication_works() {
+    for method in [ppp::AuthMethod::MsChapV2, ppp::AuthMethod::ChapMd5, ppp::AuthMethod::Pap] {
+        let mut world = World::new();
+        let mut profile = Profile::strongswan();
+        profile.ppp = profile.ppp.with_auth(&[method]);
+        let client = at_home(&mut world, profile, "jiro");
+        assert_eq!(world.connect(client).auth, Some(method));
+        assert!(world.ping(client, crate::world::OFFICE_GATEWAY));
+    }
+}
+
+#[test]
+fn an_empty_pool_is_named() {
+    let mut office = Office::default();
+    office.office = vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.11 }".into()];
+    let mut world = World::with(office);
+    for user in ["jiro", "yas"] {
+        let client = at_home(&mut world, Profile::windows10(), user);
+        world.connect(client);
+    }
+    let third = at_home(&mut world, Profile::windows10(), "mika");
+    world.fail_to_connect(third);
+    assert_eq!(world.gateway().causes(), [Cause::PoolEmpty]);
+    assert_eq!(world.gateway().sessions(), 2);
+}
+
+#[test]
+fn an_ikev2_client_is_told_and_recorded() {
+    let mut world = World::new();
+    world.listen();
+    // IKE_SA_INIT with nothing in it: the header is enough.
+    let mut request = vec![0x11; 8];
+    request.extend([0; 8]);
+    request.extend([33, 0x20, 34, 0x08, 0, 0, 0, 0, 0, 0, 0, 28]);
+    world.inject(crate::net::Packet::udp("192.0.2.9:500", "198.51.100.1:500", &request));
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.gateway().causes(), [Cause::Ikev2Client]);
+    let answers = world.heard().into_iter().filter(|(direction, _)| *direction == Direction::FromGateway).count();
+    assert_eq!(answers, 1);
+}
