@@ -269,7 +269,7 @@ impl Peer {
             identity: self.identity.to_string(),
             psk_hub,
             psk: self.psk,
-            attempt: self.attempt.as_ref().map(|attempt| attempt.id).unwrap_or_default(),
+            attempt: seat.attempt.id,
             raw: self.data_path.encap == Encap::L2tp,
             meter: seat.meter.clone(),
         })));

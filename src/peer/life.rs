@@ -129,13 +129,15 @@ impl Peer {
         attempt
     }
 
-    /// A copy of the running attempt for the gatehouse, if there is something new in it.
-    pub fn news(&mut self) -> Option<Box<Attempt>> {
-        let attempt = self.attempt.as_mut()?;
-        if !self.sad.is_empty() || self.ike.is_none() {
-            attempt.path = self.data_path;
+    /// Tells the gatehouse what is new in running attempts.
+    pub fn tell_news(&mut self, asks: &mut Vec<Ask>) {
+        // Until there is an SA, the way of the data is not known.
+        let path = (!self.sad.is_empty() || self.ike.is_none()).then_some(self.data_path);
+        let attempts = self.attempt.iter_mut().chain(self.seats.iter_mut().map(|seat| &mut seat.attempt));
+        for attempt in attempts {
+            attempt.path = path.unwrap_or(attempt.path);
+            asks.extend(attempt.news().map(Ask::Running));
         }
-        attempt.news()
     }
 
     // ---- time ----

@@ -545,7 +545,7 @@ impl Worker {
             if peer.is_finished() {
                 self.remove_peer(clock, key);
             } else {
-                self.outbox.asks.extend(peer.news().map(Ask::Running));
+                peer.tell_news(&mut self.outbox.asks);
                 let wanted = peer.poll_timeout();
                 self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, wanted);
             }

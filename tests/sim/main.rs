@@ -11,6 +11,7 @@ mod world;
 mod causes;
 mod admission;
 mod connect;
+mod control;
 mod many;
 mod rekey;
 mod traffic;
