@@ -237,3 +237,25 @@ fn sha2_256_is_not_chosen_for_whoever_may_truncate_it() {
         assert!(!may || chosen != Some(EspAuth::HmacSha256_128), "{name}: {chosen:?}");
     }
 }
+
+/// As a load generator does it: from any port straight to port 4500.
+#[test]
+fn a_client_may_begin_on_port_4500() {
+    use sekisho::packet::Encap;
+    for profile in Profile::all() {
+        let name = profile.name;
+        let mut world = World::new();
+        let client = world.client(profile.with_udp_encapsulation().with_lifetimes(60, 30), "jiro", None);
+        let mut path = world[client].device.path();
+        path.encap = Encap::NatT;
+        path.local.set_port(31_337);
+        path.remote.set_port(4500);
+        world[client].device.set_path(path);
+        world.listen();
+        world.connect(client);
+        world.run_for(Duration::from_secs(100));
+        assert!(world.ping(client, OFFICE_GATEWAY), "{name}");
+        assert!(world.heard().iter().all(|(_, p)| p.from.port() == 4500 || p.to.port() == 4500), "{name}");
+        assert_eq!(world.gateway().sessions(), 1, "{name}");
+    }
+}

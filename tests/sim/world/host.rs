@@ -63,7 +63,7 @@ impl Inbox {
         }
         let udp = ip.udp()?;
         if FLOW_PORTS.contains(&udp.destination) {
-            let number = u32::from_be_bytes(*udp.payload.first_chunk().unwrap());
+            let number = u32::from_be_bytes(*udp.payload.first_chunk()?);
             self.flows.entry(udp.destination).or_default().push(number);
         } else {
             self.datagrams.push(Received {
