@@ -48,7 +48,13 @@ impl Inbox {
             let number = u16::from_be_bytes(*rest.get(5..)?.first_chunk()?);
             match kind {
                 ECHO_REQUEST => {
-                    return Some(icmp(ECHO_REPLY, ip.destination, ip.source, (id, number), ip.payload.len() - 8));
+                    return Some(icmp(
+                        ECHO_REPLY,
+                        ip.destination,
+                        ip.source,
+                        (id, number),
+                        ip.payload.len() - 8,
+                    ));
                 }
                 ECHO_REPLY => {
                     self.echoes.insert((id, number));

@@ -70,6 +70,12 @@ impl Office {
         self
     }
 
+    /// The settings of hub OFFICE, in place of the usual ones.
+    pub fn office(mut self, lines: &[&str]) -> Self {
+        self.office = lines.iter().map(|line| (*line).to_owned()).collect();
+        self
+    }
+
     pub fn guests(mut self, line: &str) -> Self {
         self.guests.push(line.into());
         self
@@ -100,7 +106,9 @@ impl Office {
         }
         let _ = writeln!(text, "hubs:");
         let guests = ["visitor", "jiro"].map(|name| (name.to_owned(), String::new()));
-        for (name, lines, users) in [("OFFICE", &self.office, &self.users[..]), ("GUESTS", &self.guests, &guests)] {
+        for (name, lines, users) in
+            [("OFFICE", &self.office, &self.users[..]), ("GUESTS", &self.guests, &guests)]
+        {
             let _ = writeln!(text, "  {name}:");
             for line in lines {
                 let _ = writeln!(text, "    {line}");
