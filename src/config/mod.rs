@@ -11,15 +11,19 @@
 //! Nothing here opens a file or reads a clock: text, file mode and the time come in as arguments, so that a test can
 //! say what the day is.
 
+mod calendar;
 mod check;
 mod edit_distance;
 mod finding;
+mod limit;
 pub mod load;
 mod model;
 mod network;
 mod peer_settings;
 mod position;
+mod rules;
 pub mod schema;
+mod terms;
 mod tree;
 mod units;
 
@@ -30,9 +34,13 @@ mod tests;
 
 pub use crate::crypto::Secret;
 pub use crate::identity::account::Credential;
+pub use calendar::{Hours, Offset};
 pub use finding::{Finding, Position, Report, Severity};
+pub use limit::Limit;
 pub use load::{FileFacts, Loaded, load};
-pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, Sessions, User};
+pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User};
 pub use network::{AddressRange, Network};
-pub use schema::{AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink};
+pub use rules::Rules;
+pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink, UplinkRules};
+pub use terms::{Denied, Terms};
 pub use units::{Date, Span};

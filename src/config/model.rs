@@ -1,11 +1,13 @@
 //! The checked configuration: complete, consistent, every default filled in, every override resolved.
 
 use super::{
-    AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, OnLimit, Policy, Secret, Uplink,
+    AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
+    UplinkRules,
 };
 use crate::identity::folded;
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -75,9 +77,20 @@ pub struct Ports {
 pub struct Ipsec {
     /// The ranked list of algorithms.
     pub policy: Policy,
-    /// The keys in the order of the file, 1 to 16 of them when L2TP/IPsec is on, all different, none empty. Those whose
+    /// The keys in the order of the file, at most 16 (and at least one, or a group, when L2TP/IPsec is on), all different, none empty. Those whose
     /// time is over when the file is read are not among them.
     pub psks: Vec<Psk>,
+    /// The groups that may use Aggressive Mode; their keys are no others' and all different.
+    pub groups: Vec<PskGroup>,
+}
+
+/// A group of clients that name it in Aggressive Mode.
+#[derive(Clone, Debug)]
+pub struct PskGroup {
+    /// The name, as clients send it: case counts.
+    pub name: String,
+    /// Its key.
+    pub psk: Psk,
 }
 
 /// One pre-shared key.
@@ -104,6 +117,8 @@ pub struct Hub {
     pub dhcp: Dhcp,
     /// How it reaches the world.
     pub uplink: Uplink,
+    /// What may come in from there: at least one MAC address and one broadcast a second.
+    pub uplink_rules: UplinkRules,
     /// The users in the order of their [`folded`] names, which differ in more than case.
     pub users: Vec<User>,
 }
@@ -146,23 +161,21 @@ pub enum Dns {
     Servers(Vec<Ipv4Addr>),
 }
 
-/// One user of one hub, with the defaults of hub and file resolved.
+/// One user of one hub, with the rules of group, hub and file resolved.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The name, as the file spells it.
     pub name: String,
     /// What proves the user.
     pub credential: Credential,
+    /// The group that the user belongs to, as the file spells it where the group is.
+    pub group: Option<String>,
     /// The address that the user always gets; nobody else's.
     pub address: Option<Ipv4Addr>,
-    /// Whether L2TP without IPsec is allowed.
-    pub allow_raw_l2tp: bool,
-    /// How long a client may be silent, 30 seconds to 1 day.
-    pub dead_after: Duration,
-    /// Sessions at a time; unlimited when `None`, else at least 1.
-    pub max_sessions: Option<u32>,
-    /// What happens to one session more.
-    pub on_limit: OnLimit,
+    /// Whether the account is switched off.
+    pub disabled: bool,
+    /// What the user may do.
+    pub terms: Arc<Terms>,
 }
 
 /// What is negotiated inside the tunnel.

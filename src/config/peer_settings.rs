@@ -1,6 +1,6 @@
 //! The configuration in the terms of the layers below.
 
-use super::{Config, Policy};
+use super::{Config, Policy, Psk};
 use crate::{esp, ike, l2tp, peer, ppp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ impl Config {
     #[must_use]
     pub fn peer_settings(&self, force_udp: bool) -> peer::Settings {
         // One patience for all: the layers watch the device, and it has no user yet when they begin.
-        let dead_after = self.hubs.iter().flat_map(|hub| &hub.users).map(|user| user.dead_after).max();
+        let dead_after = self.hubs.iter().flat_map(|hub| &hub.users).map(|user| user.terms.dead_after).max();
         let dead_after = dead_after.unwrap_or(Duration::from_secs(300));
         let workers = usize::from(self.workers.max(1));
         peer::Settings {
@@ -24,17 +24,13 @@ impl Config {
                     Policy::Compatible => ike::Policy::compatible(),
                     Policy::Legacy => ike::Policy::legacy(),
                 },
-                psks: self
+                psks: self.ipsec.psks.iter().zip(0..).map(|(psk, n)| self.ike_psk(psk, n)).collect(),
+                groups: self
                     .ipsec
-                    .psks
+                    .groups
                     .iter()
-                    .zip(0..)
-                    .map(|(psk, n)| ike::Psk {
-                        id: ike::PskId(n),
-                        key: psk.key.clone(),
-                        until: psk.until,
-                        hub: psk.hub.and_then(|hub| self.hubs.get(hub)).map(|hub| hub.name.clone()),
-                    })
+                    .zip(self.ipsec.psks.len() as u16..)
+                    .map(|(group, n)| ike::Group { name: group.name.clone().into(), psk: self.ike_psk(&group.psk, n) })
                     .collect(),
                 force_udp_encapsulation: force_udp,
                 ..ike::Settings::default()
@@ -51,6 +47,15 @@ impl Config {
             half_open_total: (self.limits.half_open as usize).div_ceil(workers),
             half_open_per_source: self.limits.half_open_per_source as usize,
             raw_l2tp: self.listen.raw_l2tp,
+        }
+    }
+
+    fn ike_psk(&self, psk: &Psk, number: u16) -> ike::Psk {
+        ike::Psk {
+            id: ike::PskId(number),
+            key: psk.key.clone(),
+            until: psk.until,
+            hub: psk.hub.and_then(|hub| self.hubs.get(hub)).map(|hub| hub.name.clone()),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! These types know shapes, units and defaults, and nothing of the rules between keys (that is `check`). The comment of
 //! a field is the short form of its section in `docs/configuration.md`.
 
-use super::{AddressRange, Date, Network, Secret, Span};
+use super::rules::{Rules, with_rules};
+use super::{AddressRange, Date, Hours, Limit, Network, Offset, Secret, Span};
 use crate::ppp::AuthMethod;
 use serde::{
     Deserialize, Deserializer,
@@ -97,6 +98,8 @@ pub struct Ipsec {
     pub policy: Policy,
     /// The pre-shared keys.
     pub psk: Psks,
+    /// Groups that clients name in Aggressive Mode, each with its own key.
+    pub groups: BTreeMap<String, PskEntry>,
 }
 
 /// A ranked list of algorithms: ours decides, not the client's.
@@ -195,26 +198,35 @@ impl<'de> Deserialize<'de> for PskEntry {
     }
 }
 
-/// `hubs.NAME`.
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-pub struct Hub {
-    /// The hub's network.
-    pub network: Network,
-    /// The gateway's own address in it; the first one of the network unless said.
-    pub gateway: Option<Ipv4Addr>,
-    /// Addresses and what is handed out with them.
-    #[serde(default)]
-    pub dhcp: Dhcp,
-    /// How the hub reaches the world.
-    #[serde(default)]
-    pub uplink: Uplink,
-    /// Whether users may come in through L2TP without IPsec.
-    #[serde(default)]
-    pub allow_raw_l2tp: bool,
-    /// Who may come in, by name.
-    #[serde(default)]
-    pub users: BTreeMap<String, User>,
+with_rules! {
+    /// `hubs.NAME`, with the rules for its users.
+    pub struct Hub {
+        /// The hub's network.
+        pub network: Network,
+        /// The gateway's own address in it; the first one of the network unless said.
+        pub gateway: Option<Ipv4Addr>,
+        /// Addresses and what is handed out with them.
+        #[serde(default)]
+        pub dhcp: Dhcp,
+        /// How the hub reaches the world.
+        #[serde(default)]
+        pub uplink: Uplink,
+        /// What may come in from there.
+        #[serde(default)]
+        pub uplink_rules: UplinkRules,
+        /// Groups of users, by name.
+        #[serde(default)]
+        pub groups: BTreeMap<String, Group>,
+        /// Who may come in, by name.
+        #[serde(default)]
+        pub users: BTreeMap<String, User>,
+    }
+}
+
+with_rules! {
+    /// `hubs.NAME.groups.NAME`: rules for those users who name it.
+    #[derive(Default)]
+    pub struct Group {}
 }
 
 /// `hubs.NAME.dhcp`: for clients of the tunnel and of the hub alike.
@@ -234,6 +246,28 @@ pub struct Dhcp {
 impl Default for Dhcp {
     fn default() -> Self {
         Self { range: None, dns: None, domain: None, lease: Span::hours(8) }
+    }
+}
+
+/// `hubs.NAME.uplink_rules`: for frames that come in from behind an uplink.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct UplinkRules {
+    /// Whether what only DHCP servers send is discarded.
+    pub dhcp_guard: bool,
+    /// Whether IPv6 router advertisements are discarded.
+    pub ra_guard: bool,
+    /// Whether ARP that claims an address of a client or of the hub is discarded.
+    pub arp_guard: bool,
+    /// How many MAC addresses may be behind it.
+    pub max_macs: u32,
+    /// Broadcast, multicast and flooded frames a second.
+    pub broadcasts: u32,
+}
+
+impl Default for UplinkRules {
+    fn default() -> Self {
+        Self { dhcp_guard: false, ra_guard: false, arp_guard: true, max_macs: 16_384, broadcasts: 2000 }
     }
 }
 
@@ -262,25 +296,22 @@ impl Uplink {
     }
 }
 
-/// `hubs.NAME.users.NAME`.
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-pub struct User {
-    /// The password, as the user types it.
-    #[serde(default, deserialize_with = "optional_secret")]
-    pub password: Option<Secret>,
-    /// Instead of the password: its NT hash, 32 hexadecimal digits.
-    pub nt_hash: Option<NtHash>,
-    /// The one address that this user always gets.
-    pub address: Option<Ipv4Addr>,
-    /// Overrides the hub's `allow_raw_l2tp`.
-    pub allow_raw_l2tp: Option<bool>,
-    /// Overrides `sessions.dead_after`.
-    pub dead_after: Option<Span>,
-    /// Overrides `sessions.max_sessions`.
-    pub max_sessions: Option<u32>,
-    /// Overrides `sessions.on_limit`.
-    pub on_limit: Option<OnLimit>,
+with_rules! {
+    /// `hubs.NAME.users.NAME`, with the rules for this user.
+    pub struct User {
+        /// The password, as the user types it.
+        #[serde(default, deserialize_with = "optional_secret")]
+        pub password: Option<Secret>,
+        /// Instead of the password: its NT hash, 32 hexadecimal digits.
+        pub nt_hash: Option<NtHash>,
+        /// The group whose rules count.
+        pub group: Option<String>,
+        /// The one address that this user always gets.
+        pub address: Option<Ipv4Addr>,
+        /// Whether the account is switched off.
+        #[serde(default)]
+        pub disabled: bool,
+    }
 }
 
 /// An NT hash: MD4 over the password in UTF-16. It is as good as the password to whoever steals it.
@@ -358,29 +389,24 @@ impl fmt::Display for AuthProtocol {
     }
 }
 
-/// `sessions`: defaults for every user.
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sessions {
-    /// How long a client may be silent before it is given up.
-    pub dead_after: Span,
-    /// How long a device that lost its connection finds its address and port unchanged.
-    pub resume_for: Span,
-    /// Sessions that one user may have at a time; unlimited unless said.
-    pub max_sessions: Option<u32>,
-    /// What happens to one session more.
-    pub on_limit: OnLimit,
+with_rules! {
+    /// `sessions`, with the rules for every user.
+    #[derive(Default)]
+    pub struct Sessions {
+        /// How long a device that lost its connection finds its address and port unchanged.
+        pub resume_for: Option<Span>,
+    }
 }
 
-impl Default for Sessions {
-    fn default() -> Self {
-        Self {
-            dead_after: Span::minutes(5),
-            resume_for: Span::minutes(10),
-            max_sessions: None,
-            on_limit: OnLimit::default(),
-        }
-    }
+/// Whether users may come in.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Yes.
+    #[default]
+    Allow,
+    /// No, and they are told that they lack the permission.
+    Deny,
 }
 
 /// What happens when a user with `max_sessions` sessions opens one more.

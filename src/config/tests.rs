@@ -43,7 +43,8 @@ fn the_minimal_example_has_every_default() {
     assert_eq!((&hub.dhcp.dns, hub.dhcp.lease), (&Dns::OfHost, Duration::from_secs(8 * 3600)));
     assert_eq!(hub.uplink, Uplink::Nat);
     let user = hub.user("JIRO").unwrap();
-    assert_eq!(user.dead_after, Duration::from_secs(300));
+    assert_eq!(user.terms.dead_after, Duration::from_secs(300));
+    assert_eq!((user.terms.admit(NOW), user.terms.ends(NOW)), (Ok(()), None));
     assert!(matches!(&user.credential, Credential::Password(p) if **p == *b"change me, too"));
 }
 
@@ -56,17 +57,22 @@ fn the_full_example_loads_without_a_warning() {
     assert_eq!(config.ipsec.psks[1].until, Some(4_102_444_800));
     let guests = config.ipsec.psks[2].hub.map(|index| config.hubs[index].name.as_str());
     assert_eq!(guests, Some("GUESTS"));
+    let sales = &config.ipsec.groups[0];
+    assert_eq!((sales.name.as_str(), sales.psk.until), ("sales", Some(4_102_444_800)));
     assert_eq!(config.default_hub().unwrap().name, "OFFICE");
     let office = config.hub("office").unwrap();
     let user = |name| office.user(name).unwrap();
-    assert_eq!((user("jiro").max_sessions, user("jiro").on_limit), (Some(3), OnLimit::ReplaceOldest));
-    assert_eq!(
-        (user("yas").max_sessions, user("yas").address),
-        (Some(10), Some(Ipv4Addr::new(10, 60, 0, 50)))
-    );
-    assert_eq!(user("yas").dead_after, Duration::from_secs(3600));
+    let terms = |name| &*user(name).terms;
+    assert_eq!((terms("jiro").max_sessions, terms("jiro").on_limit), (None, OnLimit::ReplaceOldest));
+    assert_eq!((terms("yas").max_sessions, terms("yas").dead_after), (Some(3), Duration::from_secs(3600)));
+    assert_eq!((terms("ken").max_sessions, user("ken").disabled), (Some(10), true));
+    assert_eq!(user("yas").address, Some(Ipv4Addr::new(10, 60, 0, 50)));
     assert!(matches!(&user("yas").credential, Credential::NtHash(hash) if hash[..2] == [0x88, 0x46]));
-    assert!(user("pump-station").allow_raw_l2tp && !user("jiro").allow_raw_l2tp);
+    assert!(terms("pump-station").allow_raw_l2tp && !terms("jiro").allow_raw_l2tp);
+    let visitor = &config.hub("GUESTS").unwrap().user("visitor").unwrap().terms;
+    // The end of a day in Tokyo.
+    assert_eq!(visitor.expires, Some(4_102_444_800 - 9 * 3600));
+    assert_eq!(visitor.admit(NOW), Err(Denied::Hours), "it is Sunday night there");
     assert_eq!(config.ppp.auth, [AuthProtocol::MsChapV2, AuthProtocol::EapMsChapV2, AuthProtocol::Pap]);
 }
 
@@ -241,8 +247,8 @@ workers: 0
         hint: take at least 8 characters that are not the name
     :18:32: error: hubs.HUB1.users.JIRO.address: 10.60.1.1 cannot be a host of 10.60.0.0/24
         hint: the hosts of 10.60.0.0/24 are 10.60.0.1 to 10.60.0.254
-    :18:52: error: hubs.HUB1.users.JIRO.max_sessions: with 0 this user can never connect
-        hint: remove the user to keep them out
+    :18:52: error: hubs.HUB1.users.JIRO.max_sessions: with 0 nobody can connect
+        hint: `access: deny` keeps them out and says so; `none` is as many as they like
     :19:7: error: hubs.HUB1.users.yas: this user has neither a password nor an NT hash
         hint: password: "...", or nt_hash: "32 hexadecimal digits"
     :20:7: error: hubs.HUB1.users.a@hub1: `a@hub1` is read as user `a` of hub HUB1, when somebody logs in
@@ -274,7 +280,7 @@ workers: 0
     :29:13: error: sessions.dead_after: 1s is not between 30s and 1d
     :29:29: error: sessions.resume_for: 2d is not between 0s and 1d
     :29:45: error: sessions.max_sessions: with 0 nobody can connect
-        hint: leave the key out for as many as they like
+        hint: `access: deny` keeps them out and says so; `none` is as many as they like
     :30:1: error: limits.half_open_per_source: 64 from one source is more than 1 in all
     :30:25: error: limits.sessions: with 0 nobody can connect
     :31:1: error: workers: 0 is not between 1 and 64
@@ -389,6 +395,136 @@ fn expired_keys_are_dropped_and_somebody_must_be_left() {
     :1:10: error: ipsec.psk: 17 keys are valid at once, and at most 16 are tried
         hint: remove the keys that nobody uses any more
     ");
+}
+
+#[test]
+fn the_nearest_rule_counts() {
+    let config = config(
+        "
+sessions: { max_sessions: 9, dead_after: 10m, expires: 2026-12-31, time_zone: -05:00 }
+hubs:
+  A:
+    network: 10.1.0.0/24
+    max_sessions: 7
+    access: deny
+    groups: { Staff: { max_sessions: 5, access: allow, hours: mon-fri 08:00-18:00 } }
+    users:
+      u: { password: 'long enough' }
+      v: { password: 'long enough', group: STAFF }
+      w: { password: 'long enough', group: staff, max_sessions: 3, hours: none, expires: none, dead_after: 1m }
+  B: { network: 10.2.0.0/24, users: { u: { password: 'long enough' } } }
+default_hub: A
+",
+    );
+    let user = |hub: &str, name: &str| config.hub(hub).unwrap().user(name).unwrap();
+    let limits = |hub, name| {
+        let terms = &user(hub, name).terms;
+        (terms.max_sessions, terms.access, terms.dead_after.as_secs(), terms.hours.is_some(), terms.expires.is_some())
+    };
+    assert_eq!(limits("A", "u"), (Some(7), Access::Deny, 600, false, true));
+    assert_eq!(limits("A", "v"), (Some(5), Access::Allow, 600, true, true));
+    assert_eq!(limits("A", "w"), (Some(3), Access::Allow, 60, false, false));
+    assert_eq!(limits("B", "u"), (Some(9), Access::Allow, 600, false, true));
+    assert_eq!(user("A", "v").group.as_deref(), Some("Staff"));
+    // Sunday 12:00 UTC; Monday 08:00 in New York is 13:00 UTC, and the year ends five hours later there.
+    let (terms, monday) = (&user("A", "v").terms, NOW + 86_400);
+    assert_eq!(terms.admit(NOW), Err(Denied::Hours));
+    assert_eq!(terms.admit(monday), Err(Denied::Hours));
+    assert_eq!(terms.admit(monday + 3_600), Ok(()));
+    assert_eq!(terms.ends(monday + 3_600), Some(monday + 11 * 3_600));
+    let end = 1_798_761_600 + 5 * 3_600;
+    assert_eq!(terms.admit(end), Err(Denied::Expired));
+    assert_eq!(user("A", "u").terms.admit(NOW), Err(Denied::Access));
+    assert_eq!(user("B", "u").terms.ends(NOW), Some(end));
+}
+
+#[test]
+fn rules_are_checked_wherever_they_stand() {
+    let text = "
+sessions: { max_sessions: lots, dead_after: none, access: maybe }
+hubs:
+  A:
+    network: 10.1.0.0/24
+    time_zone: Asia/Tokyo
+    idle_timeout: 10s
+    broadcasts: 0
+    uplink_rules: { max_macs: 0, broadcasts: 1000000 }
+    session_timeout: 2 days
+    groups:
+      staff: { hours: 8-18, max_sessions: 0, dead_after: 2d }
+      STAFF: { expires: 2026-11-21, color: red }
+      ' x': {}
+    users:
+      u: { password: 'long enough', group: stuff, disabled: 1, expires: soon }
+      v: { password: 'long enough', group: staff, allow_raw_l2tp: true }
+  B: { network: 10.2.0.0/24, users: { u: { password: 'long enough', group: staff } } }
+default_hub: A
+";
+    insta::assert_snapshot!(complaint(text), @r"
+    :3:13: error: sessions.max_sessions: found a text, expected a whole number, or none
+    :3:33: error: sessions.dead_after: `none` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
+    :3:51: error: sessions.access: `maybe` is not known here
+        hint: one of: allow, deny
+    :7:5: error: hubs.A.time_zone: `Asia/Tokyo` is not a time zone: write its distance from UTC, such as +09:00, -03:30 or UTC
+    :8:5: error: hubs.A.idle_timeout: 10s is not between 1m and 365d
+    :9:5: error: hubs.A.broadcasts: 0 is not between 1 and 100000 frames a second
+        hint: a client that begins sends a dozen; ARP and the questions for its settings are among them
+    :10:21: error: hubs.A.uplink_rules.max_macs: with 0 nothing comes in from the uplink
+        hint: `uplink: none` is a hub without one
+    :10:34: error: hubs.A.uplink_rules.broadcasts: 1000000 is not between 1 and 100000 frames a second
+        hint: a client that begins sends a dozen; ARP and the questions for its settings are among them
+    :11:5: error: hubs.A.session_timeout: `2 days` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
+    :13:7: error: hubs.A.groups.staff: `staff` and `STAFF` are the same group: case does not count
+    :13:16: error: hubs.A.groups.staff.hours: `8-18` is not a time of the week: write days and times, such as mon-fri 08:00-18:00, and `;` between several
+    :13:29: error: hubs.A.groups.staff.max_sessions: with 0 nobody can connect
+        hint: `access: deny` keeps them out and says so; `none` is as many as they like
+    :13:46: error: hubs.A.groups.staff.dead_after: 2d is not between 30s and 1d
+    :14:16: warning: hubs.A.groups.STAFF.expires: this was over with 2026-11-21
+        hint: move the date, or remove what is over
+    :14:37: error: hubs.A.groups.STAFF.color: there is no key `color` in hubs.A.groups.STAFF
+        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, isolated, dhcp_guard, broadcasts
+    :15:7: error: hubs.A.groups. x: the name of a group is not empty and has no white space around it
+    :17:51: error: hubs.A.users.u.disabled: found a number, expected true or false
+    :17:64: error: hubs.A.users.u.expires: `soon` is not a date: write year-month-day, such as 2026-12-31
+    :18:51: warning: hubs.A.users.v.allow_raw_l2tp: this has no effect while listen.raw_l2tp is off
+        hint: set listen.raw_l2tp: true if clear-text L2TP is wished
+    :19:69: error: hubs.B.users.u.group: there is no group `staff` in this hub
+        hint: groups stand beside the users: groups: { staff: {} }
+    ");
+}
+
+#[test]
+fn groups_have_keys_of_their_own() {
+    let text = "
+ipsec:
+  psk: kT7nVpQ2xWz9RbHm4cJd
+  groups:
+    sales: kT7nVpQ2xWz9RbHm4cJd
+    guests: { key: nP4rTz8vKq2LmXw7HsJd, hub: B, until: 2026-11-21 }
+    others: nP4rTz8vKq2LmXw7HsJd
+    weak: { key: sales }
+    ' x': { kee: 1 }
+hubs: { A: { network: 10.1.0.0/24 } }
+";
+    insta::assert_snapshot!(said(text), @r"
+    :5:5: error: ipsec.groups.sales: the key of this group is in `psk`, too
+        hint: who listens to Aggressive Mode can try keys at leisure: give each group one of its own
+    :6:42: error: ipsec.groups.guests.hub: there is no hub `B`
+        hint: did you mean `A`?
+    :6:50: warning: ipsec.groups.guests.until: the time of this key was over with 2026-11-21
+        hint: remove it, or move the date
+    :7:5: error: ipsec.groups.others: another group has this key
+        hint: who listens to Aggressive Mode can try keys at leisure: give each group one of its own
+    :8:5: warning: ipsec.groups.weak: this key is weak: 5 characters; at least 20 withstand guessing
+        hint: `sekisho up` makes a good one; so does: openssl rand -base64 24
+    :9:13: error: ipsec.groups. x.kee: there is no key `kee` in ipsec.groups. x
+        hint: did you mean `key`?
+    ");
+    let alone = "ipsec: { groups: { sales: nP4rTz8vKq2LmXw7HsJd } }\nhubs: { A: { network: 10.1.0.0/24 } }\n";
+    let config = read(alone).unwrap().config;
+    let settings = config.peer_settings(false).ike;
+    assert_eq!((settings.psks.len(), settings.groups[0].name.as_slice()), (0, &b"sales"[..]));
+    assert!(settings.is_group(settings.groups[0].psk.id) && settings.psk(settings.groups[0].psk.id).is_some());
 }
 
 #[test]

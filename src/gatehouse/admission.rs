@@ -3,7 +3,7 @@
 
 use super::session::Newcomer;
 use super::{Gatehouse, Session};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Denied};
 use crate::identity::account::{Account, Rejected, verify};
 use crate::identity::{self, HubNames, Parsed};
 use crate::peer::{Answer, Authenticate, LinkKey, Reading};
@@ -34,15 +34,18 @@ impl Gatehouse {
             hub: parsed.hub.clone().unwrap_or_default(),
             rule: parsed.rule.to_string(),
         };
-        let judged = self.judge(&config, &parsed, &ask).and_then(|newcomer| self.make_room(clock, newcomer, answers));
+        let judged = self
+            .judge(clock.unix, &config, &parsed, &ask)
+            .and_then(|newcomer| self.make_room(clock, newcomer, answers));
         let mut dead_after = None;
         let (verdict, cause) = match judged {
             Ok((session, success)) => {
-                dead_after = Some(session.dead_after);
+                dead_after = Some(session.terms.dead_after);
                 let gateway = config.hub(session.who.hub()).map(|hub| hub.gateway);
                 tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
                     rule = reading.rule, step = "authenticated", "user authenticated");
                 self.sessions.insert(session);
+                self.look_later(clock, link);
                 (AuthVerdict::Admit { success, gateway }, None)
             }
             Err(cause) => {
@@ -55,7 +58,13 @@ impl Gatehouse {
     }
 
     /// Finds the account and checks the proof. The same work is done whether the user exists or not.
-    fn judge(&self, config: &Config, parsed: &Parsed, ask: &Authenticate) -> Result<Newcomer, Cause> {
+    fn judge(
+        &self,
+        unix: u64,
+        config: &Config,
+        parsed: &Parsed,
+        ask: &Authenticate,
+    ) -> Result<Newcomer, Cause> {
         let hub = parsed.hub.as_deref().and_then(|name| self.hub_named(name).zip(config.hub(name)));
         let user = hub.and_then(|(_, hub)| hub.user(&parsed.user));
         let account = hub.zip(user).map(|((_, hub), user)| Account {
@@ -79,7 +88,12 @@ impl Gatehouse {
         if ask.psk_hub.as_deref().is_some_and(|own| !identity::same_name(own, accepted.who.hub())) {
             return Err(Cause::PskOfOtherHub);
         }
-        if ask.raw && !user.allow_raw_l2tp {
+        // Whoever has the password may hear what is the matter with the account.
+        if user.disabled {
+            return Err(Cause::UserDisabled);
+        }
+        user.terms.admit(unix).map_err(cause_of_denial)?;
+        if ask.raw && !user.terms.allow_raw_l2tp {
             return Err(Cause::RawL2tpRefused);
         }
         Ok(Newcomer {
@@ -88,9 +102,7 @@ impl Gatehouse {
             success: accepted.ms_success,
             hub: hub.0,
             fixed: user.address,
-            dead_after: user.dead_after,
-            max_sessions: user.max_sessions,
-            on_limit: user.on_limit,
+            terms: user.terms.clone(),
             device: ask.device.clone(),
             identity: ask.identity.clone(),
             path: ask.path,
@@ -134,8 +146,8 @@ impl Gatehouse {
             self.evict(clock, link, Cause::ReplacedBySameDevice, answers);
         }
         let others = mine.len() - usize::from(same.is_some());
-        if newcomer.max_sessions.is_some_and(|max| others >= max as usize) {
-            match newcomer.on_limit {
+        if newcomer.terms.max_sessions.is_some_and(|max| others >= max as usize) {
+            match newcomer.terms.on_limit {
                 config::OnLimit::ReplaceOldest => {
                     let oldest = mine.iter().find(|link| Some(**link) != same);
                     if let Some(link) = oldest.copied() {
@@ -149,7 +161,16 @@ impl Gatehouse {
             return Err(Cause::SessionLimit);
         }
         let success = newcomer.success.clone();
-        Ok((Session::new(clock.unix, device, newcomer), success))
+        Ok((Session::new(clock, device, newcomer), success))
+    }
+}
+
+/// Why the rules for a user keep the user out, in the story's words.
+pub(super) fn cause_of_denial(denied: Denied) -> Cause {
+    match denied {
+        Denied::Access => Cause::AccessDenied,
+        Denied::Expired => Cause::AccountExpired,
+        Denied::Hours => Cause::OutOfHours,
     }
 }
 

@@ -7,6 +7,7 @@ mod place;
 mod roll;
 mod session;
 mod stories;
+mod watch;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use roll::Roll;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+use watch::Watch;
 
 /// A frame of a hub's own services, for the worker of its port.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ pub struct Gatehouse {
     hub_names: BTreeMap<Box<str>, HubId>,
     next_hub: u32,
     sessions: Roll,
+    watch: Watch,
     stories: Stories,
     /// The name servers of the host, for hubs that pass them on.
     host_dns: Vec<std::net::Ipv4Addr>,
@@ -73,6 +76,7 @@ impl Gatehouse {
             hub_names: BTreeMap::new(),
             next_hub: 0,
             sessions: Roll::default(),
+            watch: Watch::default(),
             stories: Stories::default(),
             host_dns,
             entropy: entropy.fork(),
@@ -186,10 +190,12 @@ impl Gatehouse {
         port: PortId,
         gateway_mac: Option<Mac>,
     ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
-        let gateway = self.hub_config(hub).map(|hub| hub.gateway);
-        let known = gateway_mac.zip(gateway).map(|(mac, gateway)| KnownStation { mac, addresses: vec![gateway] });
+        let rules = self.hub_config(hub).ok_or(crate::hub::OpenError::Offline)?;
+        let known = gateway_mac.map(|mac| KnownStation { mac, addresses: vec![rules.gateway] });
+        let permit = UplinkPermit::uplink_by_configuration(known.into_iter().collect())
+            .with_policy(place::uplink_policy(&rules.uplink_rules));
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
-        let ingress = hub.open_uplink(now, port, UplinkPermit::uplink_by_configuration(known.into_iter().collect()))?;
+        let ingress = hub.open_uplink(now, port, permit)?;
         Ok((ingress, hub.view().clone()))
     }
 
@@ -222,11 +228,12 @@ impl Gatehouse {
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.hubs.iter().filter_map(Hub::poll_timeout).min()
+        self.hubs.iter().filter_map(Hub::poll_timeout).chain(self.watch.next()).min()
     }
 
-    /// Ages tables and leases.
+    /// Ends sessions whose time is over; ages tables and leases.
     pub fn handle_timeout(&mut self, clock: Clock, out: &mut Output) {
+        self.end_what_is_over(clock, out);
         for n in 0..self.hubs.len() {
             let Some(hub) = self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now)) else {
                 continue;

@@ -37,6 +37,33 @@ pub(super) fn hub_settings(hub: &config::Hub, host_dns: &[Ipv4Addr]) -> hub::Set
     hub::Settings { dhcp, ..hub::Settings::new(leases) }
 }
 
+/// What a user's links may send.
+pub(super) fn client_policy(terms: &config::Terms) -> hub::Policy {
+    hub::Policy {
+        isolated: terms.isolated,
+        guard_dhcp: terms.dhcp_guard,
+        storm: storm(terms.broadcasts),
+        ..hub::Policy::client()
+    }
+}
+
+/// What may come in from behind an uplink.
+pub(super) fn uplink_policy(rules: &config::UplinkRules) -> hub::Policy {
+    hub::Policy {
+        guard_dhcp: rules.dhcp_guard,
+        guard_ra: rules.ra_guard,
+        guard_arp: rules.arp_guard,
+        max_macs: rules.max_macs,
+        storm: storm(rules.broadcasts),
+        ..hub::Policy::trunk()
+    }
+}
+
+/// So many frames a second, and twice as many at once after a quiet time.
+fn storm(per_second: u32) -> hub::Storm {
+    hub::Storm { per_second, burst: per_second.saturating_mul(2) }
+}
+
 /// The name servers that a hub's clients are told.
 fn name_servers<'a>(hub: &'a config::Hub, host_dns: &'a [Ipv4Addr]) -> &'a [Ipv4Addr] {
     match &hub.dhcp.dns {
@@ -68,7 +95,8 @@ impl Gatehouse {
             }
         }
         let hub = at(&mut self.hubs, session.hub).ok_or(Cause::Internal)?;
-        let mut ingress = hub.open_client(clock.now, port, &session.who, &session.device, None).map_err(|error| {
+        let policy = client_policy(&session.terms);
+        let mut ingress = hub.open_client(clock.now, port, &session.who, &session.device, Some(policy)).map_err(|error| {
             tracing::warn!(hub = hub.name(), user = session.who.user(), %error, "port refused");
             match error {
                 OpenError::Offline => Cause::HubOffline,
@@ -107,7 +135,8 @@ impl Gatehouse {
 
     /// A link is over: its port closes, its lease is remembered.
     pub(super) fn leave(&mut self, clock: Clock, link: LinkKey) {
-        let Some(session) = self.sessions.remove(link) else { return };
+        let Some(mut session) = self.sessions.remove(link) else { return };
+        self.watch.set(&mut session, None);
         if let Some((port, hub)) = session.port.zip(self.hub_mut(session.hub)) {
             hub.close(clock.now, port);
         }
@@ -115,11 +144,52 @@ impl Gatehouse {
 
     /// A frame for the hub's own services.
     pub(super) fn serve(&mut self, clock: Clock, hub: HubId, from: PortId, frame: &PacketBuf, out: &mut Output) {
-        let Some(owner) = self.hubs.get_mut(hub.0 as usize) else { return };
+        let Some(owner) = at(&mut self.hubs, hub) else { return };
         let mut events = hub::Output::default();
         if let Err(reason) = owner.handle_frame(clock.now, from, frame, &mut events) {
             tracing::debug!(hub = owner.name(), port = %from, %reason, "service frame not answered");
         }
         self.carry_out(hub, events, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FileFacts, load};
+
+    #[test]
+    fn ports_have_the_rules_that_the_file_says() {
+        let text = "
+ipsec: { psk: kT7nVpQ2xWz9RbHm4cJd }
+hubs:
+  A:
+    network: 10.1.0.0/24
+    isolated: true
+    broadcasts: 7
+    uplink_rules: { dhcp_guard: true, ra_guard: true, arp_guard: false, max_macs: 9, broadcasts: 70 }
+    users:
+      u: { password: 'long enough' }
+      v: { password: 'long enough', isolated: false, dhcp_guard: false, broadcasts: 8 }
+";
+        let facts = FileFacts { name: String::new(), mode: None, now: 0 };
+        let config = load(text, &facts).unwrap_or_else(|report| panic!("{report}")).config;
+        let hub = &config.hubs[0];
+        let of = |user: &str| client_policy(&hub.user(user).unwrap().terms);
+        let burst = |per_second| hub::Storm { per_second, burst: per_second * 2 };
+        assert_eq!(of("u"), hub::Policy { isolated: true, storm: burst(7), ..hub::Policy::client() });
+        assert_eq!(of("v"), hub::Policy { guard_dhcp: false, storm: burst(8), ..hub::Policy::client() });
+        assert_eq!(
+            uplink_policy(&hub.uplink_rules),
+            hub::Policy {
+                guard_dhcp: true,
+                guard_ra: true,
+                guard_arp: false,
+                max_macs: 9,
+                storm: burst(70),
+                ..hub::Policy::trunk()
+            }
+        );
+        assert_eq!(uplink_policy(&config::UplinkRules::default()), hub::Policy::trunk());
     }
 }

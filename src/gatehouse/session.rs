@@ -1,14 +1,15 @@
 //! One user's session on one hub, from the verdict to the goodbye.
 
-use crate::config::OnLimit;
+use crate::config::Terms;
 use crate::hub::{HubId, PortId};
 use crate::identity::account::Authenticated;
 use crate::packet::Path;
 use crate::peer::{LinkKey, Meter, PskId};
 use crate::story::AttemptId;
+use crate::worker::Clock;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 /// Somebody whose proof holds, before it is settled whether there is room.
 pub(super) struct Newcomer {
@@ -17,9 +18,7 @@ pub(super) struct Newcomer {
     pub(super) success: Option<String>,
     pub(super) hub: HubId,
     pub(super) fixed: Option<Ipv4Addr>,
-    pub(super) dead_after: Duration,
-    pub(super) max_sessions: Option<u32>,
-    pub(super) on_limit: OnLimit,
+    pub(super) terms: Arc<Terms>,
     pub(super) device: String,
     pub(super) identity: String,
     pub(super) path: Path,
@@ -41,8 +40,8 @@ pub struct Session {
     pub hub: HubId,
     /// The user's own address, if it has one.
     pub fixed: Option<Ipv4Addr>,
-    /// How long the device may be silent.
-    pub dead_after: Duration,
+    /// What the user may do.
+    pub terms: Arc<Terms>,
     /// Which of the user's devices.
     pub device: String,
     /// The device's Phase 1 identity.
@@ -57,6 +56,10 @@ pub struct Session {
     pub attempt: AttemptId,
     /// Seconds since 1970 at the verdict.
     pub since: u64,
+    /// The same moment on the clock of timers.
+    pub(super) entered: Instant,
+    /// When it is looked at next whether its time is over.
+    pub(super) look_at: Option<Instant>,
     /// Its port, once it has one.
     pub port: Option<PortId>,
     /// Its address, once it has one.
@@ -64,22 +67,24 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(since: u64, device: String, newcomer: Newcomer) -> Self {
-        let Newcomer { link, who, hub, fixed, dead_after, identity, path, meter, psk, attempt, .. } = newcomer;
+    pub(super) fn new(clock: Clock, device: String, newcomer: Newcomer) -> Self {
+        let Newcomer { link, who, hub, fixed, terms, identity, path, meter, psk, attempt, .. } = newcomer;
         Self {
             number: 0,
             link,
             who,
             hub,
             fixed,
-            dead_after,
+            terms,
             device,
             identity,
             path,
             meter,
             psk,
             attempt,
-            since,
+            since: clock.unix,
+            entered: clock.now,
+            look_at: None,
             port: None,
             address: None,
         }

@@ -140,9 +140,14 @@ impl Phase1 {
             machine.repeat_second(now, out);
         }
         if !self.is_done() && self.half().deadline <= now {
+            // In Aggressive Mode we prove our key first: whoever falls silent at that has another one.
+            let reason = match (&self, stage) {
+                (Self::Aggressive(_), Stage::Identity) => Reason::WrongKey,
+                _ => Reason::TimedOut,
+            };
             let half = self.half_mut();
             half.done = true;
-            out.event(Event::Refused(Box::new(half.refusal(stage, Reason::TimedOut))));
+            out.event(Event::Refused(Box::new(half.refusal(stage, reason))));
         }
     }
 

@@ -216,6 +216,18 @@ impl Settings {
             .map_or_else(|| Quirks::of(hint), |(_, quirks)| *quirks)
     }
 
+    /// A configured key by its number: one that is tried on everybody, or a group's.
+    #[must_use]
+    pub fn psk(&self, id: PskId) -> Option<&Psk> {
+        self.psks.iter().chain(self.groups.iter().map(|group| &group.psk)).find(|psk| psk.id == id)
+    }
+
+    /// Whether a key is a group's.
+    #[must_use]
+    pub fn is_group(&self, id: PskId) -> bool {
+        self.groups.iter().any(|group| group.psk.id == id)
+    }
+
     /// The address that names us to a client who reached us on `local`.
     #[must_use]
     pub fn own_address(&self, local: IpAddr) -> IpAddr {

@@ -267,8 +267,12 @@ impl Peer {
             attempt.detail_mut().auth = auth;
         });
         let link = self.link_key(session);
-        let psk = cx.settings.ike.psks.iter().find(|psk| Some(psk.id) == self.psk);
-        let psk_hub = psk.and_then(|psk| psk.hub.clone());
+        let psk_hub = self.psk.and_then(|psk| cx.settings.ike.psk(psk)?.hub.clone());
+        // A group's name tells nobody of the group from another.
+        let identity = match self.psk {
+            Some(psk) if cx.settings.ike.is_group(psk) => format!("{} {}", self.identity, self.ike_path.remote),
+            _ => self.identity.to_string(),
+        };
         let Some(seat) = self.seats.iter().find(|seat| seat.session == session) else { return };
         cx.out.asks.push(Ask::Authenticate(Box::new(Authenticate {
             link,
@@ -276,7 +280,7 @@ impl Peer {
             proof: request.proof,
             path: self.data_path,
             device: format!("{}/{}", self.client, seat.attempt.detail().host_name),
-            identity: self.identity.to_string(),
+            identity,
             psk_hub,
             psk: self.psk,
             attempt: seat.attempt.id,

@@ -89,6 +89,7 @@ impl Peer {
             Class::Ipv4 => {
                 let State::Joined(member) = &mut seat.state else { return Err(Drop::PppNotOpen) };
                 seat.meter.inbound(buf.len());
+                seat.meter.used(cx.millis);
                 if !std::mem::replace(&mut member.talked, true) {
                     seat.attempt.reach(cx.now, Stage::Traffic);
                 }

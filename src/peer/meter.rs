@@ -12,6 +12,8 @@ pub struct Meter {
     outbound_packets: AtomicU64,
     /// Milliseconds on the worker's clock (since its start) when the peer was last heard.
     heard: AtomicU64,
+    /// The same for the last packet that the peer sent or that was sent to it alone.
+    used: AtomicU64,
 }
 
 /// A reading of a [`Meter`].
@@ -49,6 +51,17 @@ impl Meter {
     #[must_use]
     pub fn last_heard(&self) -> u64 {
         self.heard.load(Relaxed)
+    }
+
+    /// Notes that the peer has sent an inner packet, or that one goes to it alone (no broadcast).
+    pub fn used(&self, millis: u64) {
+        self.used.store(millis, Relaxed);
+    }
+
+    /// When the link was last used, in milliseconds on the clock of [`Self::heard`]; zero if never.
+    #[must_use]
+    pub fn last_used(&self) -> u64 {
+        self.used.load(Relaxed)
     }
 
     /// The counters now.

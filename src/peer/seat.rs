@@ -6,6 +6,7 @@ use crate::l2tp::SessionKey;
 use crate::ppp::Link;
 use crate::story::Attempt;
 use crate::vnic::{self, Vnic};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +29,12 @@ impl Seat {
         };
         self.link.poll_timeout().into_iter().chain(vnic).min()
     }
+
+    /// Whether an IPv4 packet goes to the device's own address.
+    pub(super) fn is_for_it_alone(&self, packet: &[u8]) -> bool {
+        let State::Joined(member) = &self.state else { return false };
+        packet.get(16..20) == Some(&member.address.octets()[..])
+    }
 }
 
 /// How far the link is on its way to the hub. Frames flow in `Joined` alone, and only the gatehouse's answer to an
@@ -46,6 +53,7 @@ pub(super) struct Member {
     pub(super) port: PortId,
     pub(super) view: Arc<View>,
     pub(super) vnic: Vnic,
+    pub(super) address: Ipv4Addr,
     /// Whether PPP has opened for IP.
     pub(super) up: bool,
     /// Whether the client has sent anything.
@@ -56,6 +64,6 @@ impl Member {
     pub(super) fn new(port: PortId, place: Place) -> Self {
         let Place { view, mac, grant, network } = place;
         let ipv4 = vnic::Address { address: grant.address, network, gateway: Some(grant.gateway) };
-        Self { port, view, vnic: Vnic::new(mac, ipv4), up: false, talked: false }
+        Self { port, view, vnic: Vnic::new(mac, ipv4), address: grant.address, up: false, talked: false }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ike::{self, Fingerprint, NatSituation, Progress, Reason};
 use crate::l2tp::{self, Direction, PppEnd};
-use crate::ppp::{self, Phase};
+use crate::ppp::{self, AuthError, Phase};
 use crate::story::{Attempt, Cause};
 use crate::wire::avp::DisconnectCode;
 use crate::wire::ppp::Protocol;
@@ -105,8 +105,13 @@ pub(super) fn story_of_ppp(cause: &ppp::Cause) -> Cause {
             Cause::PppRefused
         }
         ppp::Cause::NoCommonAuth { .. } => Cause::NoCommonAuth,
-        // The verdict came with its own cause, which stays.
-        ppp::Cause::AuthRefused(_) => Cause::WrongPassword,
+        // The verdict came with a cause of its own, which stays; this is what the client was told.
+        ppp::Cause::AuthRefused(error) => match error {
+            AuthError::AuthenticationFailure => Cause::WrongPassword,
+            AuthError::RestrictedLogonHours => Cause::OutOfHours,
+            AuthError::AccountDisabled => Cause::UserDisabled,
+            AuthError::NoDialinPermission => Cause::AccessDenied,
+        },
         ppp::Cause::AuthTimeout
         | ppp::Cause::LcpTimeout
         | ppp::Cause::IpcpTimeout

@@ -2,9 +2,10 @@
 
 use crate::net::nat::Nat;
 use crate::traffic::OFFICE;
-use crate::world::{BEYOND, ClientId, End, Leases, OFFICE_GATEWAY, Office, World};
+use crate::world::{BEYOND, ClientId, Direction, End, Leases, OFFICE_GATEWAY, Office, World};
 use sekisho::client::{Event, Profile, Reason};
 use sekisho::story::Cause;
+use sekisho::wire::isakmp::ExchangeType;
 use std::time::Duration;
 
 fn at_home(world: &mut World, profile: Profile, user: &str) -> ClientId {
@@ -157,12 +158,38 @@ fn an_idle_client_stays_and_is_left_in_peace() {
         world.listen();
         world.run_for(Duration::from_secs(1800));
         let heard = world.heard();
-        let ours = heard.iter().filter(|(d, _)| *d == crate::world::Direction::FromGateway).count();
+        let ours = heard.iter().filter(|(d, _)| *d == Direction::FromGateway).count();
         assert!(ours <= 100, "{name}: {ours} packets of ours in half an hour");
         assert!(world[client].device.is_active(), "{name}: {:?}", world[client].reason());
         assert!(world.ping(client, OFFICE_GATEWAY), "{name}");
         assert_eq!(world.gateway().causes(), [], "{name}");
     }
+}
+
+/// Whoever is silent is asked whether it is there, by IKE too; whoever talks is not.
+#[test]
+fn only_the_silent_are_asked_for_a_sign_of_life() {
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::strongswan(), "jiro");
+    world.connect(client);
+    world.run_for(Duration::from_secs(10));
+    let questions = |world: &mut World| {
+        let heard = world.heard();
+        let ours = heard.iter().filter(|(direction, _)| *direction == Direction::FromGateway);
+        let kinds = ours.filter_map(|(_, packet)| packet.ike_header()).map(|header| header.exchange);
+        kinds.filter(|kind| *kind == ExchangeType::INFORMATIONAL).count()
+    };
+    let flow = world.flow(client, End::Uplink(OFFICE), 1, 64);
+    world.listen();
+    world.run_for(Duration::from_secs(200));
+    assert_eq!(questions(&mut world), 0);
+    world.stop_flow(flow);
+    world.suspend(client);
+    world.listen();
+    world.run_for(Duration::from_secs(200));
+    let asked = questions(&mut world);
+    assert!((1..=20).contains(&asked), "{asked}");
+    assert_eq!(world.gateway().causes(), []);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_users_two_devices_have_an_address_each_and_keep_them() {
 fn a_client_may_ask_for_its_address() {
     let office = Office::default()
         .user("yas", "address: 10.60.0.50")
-        .office(&["network: 10.60.0.0/24", "dhcp: { range: 10.60.0.10-10.60.0.99 }"]);
+        .only(&["network: 10.60.0.0/24", "dhcp: { range: 10.60.0.10-10.60.0.99 }"]);
     let mut world = World::with(office);
     let mut ask = |user: &str, address: &str| {
         let mut profile = Profile::strongswan();

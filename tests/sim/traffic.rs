@@ -155,7 +155,7 @@ fn a_dhcpinform_over_the_link_is_answered() {
     use sekisho::wire::inet::udp_packet;
     for profile in [Profile::windows10(), Profile::macos()] {
         let office = crate::world::Office::default()
-            .office(&["network: 10.60.0.0/24", "dhcp: { dns: [10.60.0.1], domain: office.example }"]);
+            .only(&["network: 10.60.0.0/24", "dhcp: { dns: [10.60.0.1], domain: office.example }"]);
         let mut world = World::with(office);
         let home = world.nat(Nat::home());
         let client = world.client(profile, "jiro", home);

@@ -29,6 +29,8 @@ impl Check<'_> {
                     self.overlap(&path.key("network"), hub, earlier);
                 }
             }
+            self.rules(&path, &hub.rules());
+            self.groups(&path.key("groups"), hub);
             let users = self.users(&path.key("users"), hub, file);
             hubs.push(self.hub(&path, name, hub, users));
         }
@@ -49,7 +51,14 @@ impl Check<'_> {
             let hint = Some("the gateway's address is never handed out: make the range larger");
             self.error(&path.key("dhcp").key("range"), "no address is left for clients".to_owned(), hint);
         }
-        model::Hub { name: name.to_owned(), network, gateway, dhcp, uplink: hub.uplink, users }
+        let rules = path.key("uplink_rules");
+        self.broadcasts(&rules.key("broadcasts"), hub.uplink_rules.broadcasts);
+        if hub.uplink_rules.max_macs == 0 {
+            let hint = Some("`uplink: none` is a hub without one");
+            self.error(&rules.key("max_macs"), "with 0 nothing comes in from the uplink".to_owned(), hint);
+        }
+        let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink, hub.uplink_rules);
+        model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, users }
     }
 
     /// `@` and `\` part user and hub when somebody logs in, and `none` means no hub.

@@ -1,7 +1,7 @@
 //! Rules of the pre-shared keys, and what makes a secret weak.
 
 use super::{Check, Path, in_order, model, schema};
-use crate::config::Secret;
+use crate::config::{Date, Secret};
 use std::collections::BTreeSet;
 
 /// The responder learns which key a client has by trying them all, so there is an end to their number.
@@ -9,6 +9,9 @@ const MAX_KEYS: usize = 16;
 
 /// Below this a key that somebody made up is found by guessing (a captured exchange suffices to try).
 const STRONG_KEY: usize = 20;
+
+/// Clients have a field of one line for it.
+const LONGEST_GROUP: usize = 128;
 
 /// Different characters that a random key of 20 has, nearly always.
 const VARIED: usize = 8;
@@ -28,7 +31,7 @@ impl Check<'_> {
                 let hint = Some("a key that opens one hub alone must differ from the others");
                 self.error(&path, "this key is in the list already".to_owned(), hint);
             }
-            let until = entry.until.map(crate::config::Date::end);
+            let until = entry.until.map(Date::end);
             match entry.until {
                 Some(date) if date.end() <= self.facts.now => {
                     let hint = Some("remove it, or move the date");
@@ -38,7 +41,8 @@ impl Check<'_> {
                 _ => usable.push(model::Psk { key: entry.key.clone(), until, hub }),
             }
         }
-        if file.listen.l2tp_ipsec && usable.is_empty() && !self.skipped.touches(&list) {
+        let grouped = !file.ipsec.groups.is_empty() || self.skipped.touches(&Path::of(&["ipsec", "groups"]));
+        if file.listen.l2tp_ipsec && usable.is_empty() && !grouped && !self.skipped.touches(&list) {
             match last_end {
                 Some(date) => {
                     self.error(
@@ -57,6 +61,42 @@ impl Check<'_> {
             let message =
                 format!("{} keys are valid at once, and at most {MAX_KEYS} are tried", usable.len());
             self.error(&list, message, Some("remove the keys that nobody uses any more"));
+        }
+        usable
+    }
+
+    /// Groups of Aggressive Mode. Whoever hears one connection can try keys on it at leisure, so their keys open nothing
+    /// else.
+    pub(super) fn psk_groups(&mut self, file: &schema::File) -> Vec<model::PskGroup> {
+        let section = Path::of(&["ipsec", "groups"]);
+        let names = in_order(&file.hubs);
+        let mut usable = Vec::new();
+        let mut earlier: Vec<&schema::PskEntry> = Vec::new();
+        for (name, entry) in &file.ipsec.groups {
+            let path = section.key(name);
+            if name.trim() != name || name.is_empty() || name.len() > LONGEST_GROUP {
+                let message = format!("the name of a group has 1 to {LONGEST_GROUP} bytes and no white space around it");
+                self.error(&path, message, None);
+            }
+            self.strength(&path, &entry.key, file);
+            let hub = entry.hub.as_deref().and_then(|name| self.known_hub(&path.key("hub"), name, &names));
+            let hint = Some("who listens to Aggressive Mode can try keys at leisure: give each group one of its own");
+            if file.ipsec.psk.0.iter().any(|psk| *psk.key == *entry.key) {
+                self.error(&path, "the key of this group is in `psk`, too".to_owned(), hint);
+            } else if earlier.iter().any(|other| *other.key == *entry.key) {
+                self.error(&path, "another group has this key".to_owned(), hint);
+            }
+            earlier.push(entry);
+            match entry.until {
+                Some(date) if date.end() <= self.facts.now => {
+                    let hint = Some("remove it, or move the date");
+                    self.warn(&path.key("until"), format!("the time of this key was over with {date}"), hint);
+                }
+                until => usable.push(model::PskGroup {
+                    name: name.clone(),
+                    psk: model::Psk { key: entry.key.clone(), until: until.map(Date::end), hub },
+                }),
+            }
         }
         usable
     }

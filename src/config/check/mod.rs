@@ -5,6 +5,7 @@
 
 mod hubs;
 mod keys;
+mod rules;
 mod users;
 
 use super::{
@@ -35,7 +36,8 @@ pub(super) fn check(
     let hubs = check.hubs(file);
     let default_hub = check.default_hub(file);
     let psks = check.psks(file);
-    check.raw_l2tp(file);
+    let groups = check.psk_groups(file);
+    check.raw_l2tp(file, &hubs);
     let ppp = check.ppp(&file.ppp);
     let sessions = check.sessions(&file.sessions);
     let limits = check.limits(&file.limits);
@@ -45,7 +47,7 @@ pub(super) fn check(
     let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
     (!broken).then(|| Config {
         listen,
-        ipsec: model::Ipsec { policy: file.ipsec.policy, psks },
+        ipsec: model::Ipsec { policy: file.ipsec.policy, psks, groups },
         default_hub,
         hubs,
         ppp,
@@ -60,6 +62,7 @@ pub(super) fn check(
 const SHORTEST_SILENCE: u64 = 30;
 const MINUTE: u64 = 60;
 const DAY: u64 = 86_400;
+const RESUME_FOR: Duration = Duration::from_secs(10 * MINUTE);
 
 /// The names of a mapping in the order in which [`model`] keeps them, so that equal names are neighbours.
 fn in_order<T>(named: &BTreeMap<String, T>) -> Vec<&str> {
@@ -199,32 +202,6 @@ impl Check<'_> {
         found
     }
 
-    /// Clear-text L2TP needs the switch and somebody who may use it.
-    fn raw_l2tp(&mut self, file: &schema::File) {
-        let allowed = |hub: &schema::Hub| {
-            hub.allow_raw_l2tp || hub.users.values().any(|u| u.allow_raw_l2tp == Some(true))
-        };
-        let switch = Path::of(&["listen", "raw_l2tp"]);
-        if file.listen.raw_l2tp {
-            if !file.hubs.values().any(allowed) && !self.skipped.touches(&Path::of(&["hubs"])) {
-                let hint = "set allow_raw_l2tp: true on a hub or user, or switch raw_l2tp off";
-                self.warn(&switch, "raw_l2tp is on, and no hub or user may use it".to_owned(), Some(hint));
-            }
-            return;
-        }
-        for (name, hub) in &file.hubs {
-            let hub_path = Path::of(&["hubs", name]);
-            let hint = Some("set listen.raw_l2tp: true if clear-text L2TP is wished");
-            let message = "this has no effect while listen.raw_l2tp is off";
-            if hub.allow_raw_l2tp {
-                self.warn(&hub_path.key("allow_raw_l2tp"), message.to_owned(), hint);
-            }
-            for (user, _) in hub.users.iter().filter(|(_, user)| user.allow_raw_l2tp == Some(true)) {
-                self.warn(&hub_path.key("users").key(user).key("allow_raw_l2tp"), message.to_owned(), hint);
-            }
-        }
-    }
-
     fn ppp(&mut self, ppp: &schema::Ppp) -> model::Ppp {
         let auth = Path::of(&["ppp", "auth"]);
         if ppp.auth.is_empty() && !self.skipped.touches(&auth) {
@@ -250,12 +227,9 @@ impl Check<'_> {
 
     fn sessions(&mut self, sessions: &schema::Sessions) -> model::Sessions {
         let section = Path::of(&["sessions"]);
-        self.span(&section.key("dead_after"), sessions.dead_after.0, SHORTEST_SILENCE, DAY);
-        if sessions.max_sessions == Some(0) {
-            let hint = Some("leave the key out for as many as they like");
-            self.error(&section.key("max_sessions"), "with 0 nobody can connect".to_owned(), hint);
-        }
-        model::Sessions { resume_for: self.span(&section.key("resume_for"), sessions.resume_for.0, 0, DAY) }
+        self.rules(&section, &sessions.rules());
+        let resume_for = sessions.resume_for.map_or(RESUME_FOR, |span| span.0);
+        model::Sessions { resume_for: self.span(&section.key("resume_for"), resume_for, 0, DAY) }
     }
 
     fn limits(&mut self, limits: &schema::Limits) -> model::Limits {

@@ -1,12 +1,12 @@
-//! Rules of the users: names, passwords, addresses.
+//! Rules of the users and their groups: names, passwords, addresses.
 
-use super::{Check, DAY, Path, SHORTEST_SILENCE, in_order, model, same_name, schema};
+use super::{Check, Path, in_order, model, nearest, same_name, schema};
 use crate::{
-    config::{AuthProtocol, Credential},
+    config::{AuthProtocol, Credential, Limit, Terms},
     identity,
 };
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 /// A password that short is found over the network, even against a gateway that slows guessing down.
 const SHORT_PASSWORD: usize = 8;
@@ -31,21 +31,19 @@ impl Check<'_> {
             if let Some(address) = user.address {
                 addresses.entry(address).or_insert(name);
             }
+            self.rules(&path, &user.rules());
+            let group = user.group.as_deref().and_then(|name| self.known_group(&path, name, hub));
+            let of_group = group.map(|(_, group)| group.rules()).unwrap_or_default();
+            let rules = user.rules().or(&of_group).or(&hub.rules()).or(&file.sessions.rules());
             let Some(credential) = self.credential(&path, name, user, file) else { continue };
-            let sessions = &file.sessions;
             users.push(model::User {
                 name: name.to_owned(),
                 credential,
+                group: group.map(|(name, _)| name.to_owned()),
                 address: user.address,
-                allow_raw_l2tp: user.allow_raw_l2tp.unwrap_or(hub.allow_raw_l2tp),
-                dead_after: self.dead_after(&path, user, sessions),
-                max_sessions: user.max_sessions.or(sessions.max_sessions),
-                on_limit: user.on_limit.unwrap_or(sessions.on_limit),
+                disabled: user.disabled,
+                terms: Arc::new(Terms::from(rules)),
             });
-            if user.max_sessions == Some(0) {
-                let hint = Some("remove the user to keep them out");
-                self.error(&path.key("max_sessions"), "with 0 this user can never connect".to_owned(), hint);
-            }
         }
         users
     }
@@ -86,7 +84,7 @@ impl Check<'_> {
             self.error(&path, format!("{address} is the gateway's own address"), None);
         } else if let Some(other) = taken.get(&address) {
             self.error(&path, format!("{address} is the address of user {other} already"), None);
-        } else if user.max_sessions.is_some_and(|most| most > 1) {
+        } else if Limit::of(user.max_sessions).is_some_and(|most| most > 1) {
             let hint = Some("a second device of this user gets an address of the range");
             self.warn(&path, "one address serves one device at a time".to_owned(), hint);
         }
@@ -159,15 +157,41 @@ impl Check<'_> {
         }
     }
 
-    fn dead_after(
+    /// Groups: their names and rules.
+    pub(super) fn groups(&mut self, path: &Path, hub: &schema::Hub) {
+        let mut last_name: Option<&str> = None;
+        for name in in_order(&hub.groups) {
+            let path = path.key(name);
+            if name.trim().is_empty() || name.trim() != name {
+                let message = "the name of a group is not empty and has no white space around it".to_owned();
+                self.error(&path, message, None);
+            }
+            if let Some(earlier) = last_name.replace(name).filter(|earlier| same_name(earlier, name)) {
+                let message = format!("`{name}` and `{earlier}` are the same group: case does not count");
+                self.error(&path, message, None);
+            }
+            if let Some(group) = hub.groups.get(name) {
+                self.rules(&path, &group.rules());
+            }
+        }
+    }
+
+    /// The group that a user names.
+    fn known_group<'f>(
         &mut self,
         path: &Path,
-        user: &schema::User,
-        sessions: &schema::Sessions,
-    ) -> std::time::Duration {
-        match user.dead_after {
-            Some(own) => self.span(&path.key("dead_after"), own.0, SHORTEST_SILENCE, DAY),
-            None => sessions.dead_after.0,
+        name: &str,
+        hub: &'f schema::Hub,
+    ) -> Option<(&'f str, &'f schema::Group)> {
+        let found = hub.groups.iter().find(|(group, _)| same_name(group, name));
+        let groups = path.parent().and_then(|users| users.parent()).unwrap_or_default().key("groups");
+        if found.is_none() && !self.skipped.touches(&groups) {
+            let hint = match nearest(name, hub.groups.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("groups stand beside the users: groups: {{ {name}: {{}} }}"),
+            };
+            self.error(&path.key("group"), format!("there is no group `{name}` in this hub"), Some(&hint));
         }
+        found.map(|(name, group)| (name.as_str(), group))
     }
 }

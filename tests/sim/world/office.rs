@@ -70,8 +70,13 @@ impl Office {
         self
     }
 
+    pub fn office(mut self, line: &str) -> Self {
+        self.office.push(line.into());
+        self
+    }
+
     /// The settings of hub OFFICE, in place of the usual ones.
-    pub fn office(mut self, lines: &[&str]) -> Self {
+    pub fn only(mut self, lines: &[&str]) -> Self {
         self.office = lines.iter().map(|line| (*line).to_owned()).collect();
         self
     }
