@@ -66,6 +66,8 @@ rules! { $
     session_timeout: Limit<Span>,
     /// Whether users may come in through L2TP without IPsec.
     allow_raw_l2tp: bool,
+    /// Whether a client may have an address of the network that it has chosen itself.
+    own_address: bool,
     /// Whether a client is kept apart from the other clients of its hub.
     isolated: bool,
     /// Whether what only DHCP servers send is discarded.

@@ -27,6 +27,8 @@ pub struct Terms {
     pub session_timeout: Option<Duration>,
     /// Whether L2TP without IPsec is allowed.
     pub allow_raw_l2tp: bool,
+    /// Whether a client may have an address of the network that it has chosen itself.
+    pub own_address: bool,
     /// Whether a client is kept apart from the other clients of its hub.
     pub isolated: bool,
     /// Whether what only DHCP servers send is discarded.
@@ -50,6 +52,7 @@ impl From<Rules> for Terms {
             idle_timeout: Limit::of(rules.idle_timeout).map(|span| span.0),
             session_timeout: Limit::of(rules.session_timeout).map(|span| span.0),
             allow_raw_l2tp: rules.allow_raw_l2tp.unwrap_or(false),
+            own_address: rules.own_address.unwrap_or(false),
             isolated: rules.isolated.unwrap_or(false),
             dhcp_guard: rules.dhcp_guard.unwrap_or(true),
             broadcasts: rules.broadcasts.unwrap_or(50),

@@ -456,7 +456,7 @@ hubs:
       ' x': {}
     users:
       u: { password: 'long enough', group: stuff, disabled: 1, expires: soon }
-      v: { password: 'long enough', group: staff, allow_raw_l2tp: true }
+      v: { password: 'long enough', group: staff, allow_raw_l2tp: true, address: 10.1.0.5, own_address: true }
   B: { network: 10.2.0.0/24, users: { u: { password: 'long enough', group: staff } } }
 default_hub: A
 ";
@@ -482,12 +482,14 @@ default_hub: A
     :14:16: warning: hubs.A.groups.STAFF.expires: this was over with 2026-11-21
         hint: move the date, or remove what is over
     :14:37: error: hubs.A.groups.STAFF.color: there is no key `color` in hubs.A.groups.STAFF
-        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, isolated, dhcp_guard, broadcasts
+        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, own_address, isolated, dhcp_guard, broadcasts
     :15:7: error: hubs.A.groups. x: the name of a group is not empty and has no white space around it
     :17:51: error: hubs.A.users.u.disabled: found a number, expected true or false
     :17:64: error: hubs.A.users.u.expires: `soon` is not a date: write year-month-day, such as 2026-12-31
     :18:51: warning: hubs.A.users.v.allow_raw_l2tp: this has no effect while listen.raw_l2tp is off
         hint: set listen.raw_l2tp: true if clear-text L2TP is wished
+    :18:73: warning: hubs.A.users.v.address: `own_address` has no effect beside it
+        hint: the user gets this address, whatever the client asks for
     :19:69: error: hubs.B.users.u.group: there is no group `staff` in this hub
         hint: groups stand beside the users: groups: { staff: {} }
     ");

@@ -91,7 +91,8 @@ impl Gatehouse {
         let id = HubId(self.next_hub);
         self.next_hub += 1;
         self.hub_names.insert(folded(&hub.name).into(), id);
-        self.hubs.push(Hub::new(now, id, &hub.name, place::hub_settings(hub, &self.host_dns), self.entropy.fork()));
+        let settings = place::hub_settings(hub, &self.config.sessions, &self.host_dns);
+        self.hubs.push(Hub::new(now, id, &hub.name, settings, self.entropy.fork()));
         id
     }
 

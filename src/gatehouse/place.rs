@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// The hub's own rules from its configuration.
-pub(super) fn hub_settings(hub: &config::Hub, host_dns: &[Ipv4Addr]) -> hub::Settings {
+pub(super) fn hub_settings(hub: &config::Hub, sessions: &config::Sessions, host_dns: &[Ipv4Addr]) -> hub::Settings {
     let network = Network { address: hub.network.address(), prefix: hub.network.prefix() };
     let reserved: BTreeMap<_, _> = hub
         .users
@@ -24,6 +24,7 @@ pub(super) fn hub_settings(hub: &config::Hub, host_dns: &[Ipv4Addr]) -> hub::Set
         gateway: Some(hub.gateway),
         range: (hub.dhcp.range.first(), hub.dhcp.range.last()),
         lease: hub.dhcp.lease,
+        hold: sessions.resume_for,
         reserved,
         ..lease::Settings::of_network(network)
     };
@@ -96,6 +97,7 @@ impl Gatehouse {
         }
         let hub = at(&mut self.hubs, session.hub).ok_or(Cause::Internal)?;
         let policy = client_policy(&session.terms);
+        let own = asked.filter(|_| session.terms.own_address);
         let mut ingress = hub.open_client(clock.now, port, &session.who, &session.device, Some(policy)).map_err(|error| {
             tracing::warn!(hub = hub.name(), user = session.who.user(), %error, "port refused");
             match error {
@@ -104,7 +106,7 @@ impl Gatehouse {
                 OpenError::WrongHub(_) | OpenError::PortTaken(_) | OpenError::MacTaken(_) => Cause::Internal,
             }
         })?;
-        let address = match hub.assign(port, session.fixed, asked) {
+        let address = match hub.assign(clock.now, port, session.fixed, own) {
             Ok(address) => address,
             Err(refusal) => {
                 hub.close(clock.now, port);

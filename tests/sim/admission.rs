@@ -384,3 +384,67 @@ fn a_storm_is_cut_where_the_rules_say() {
         assert!(world.ping(jiro, address) && world.ping(yas, OFFICE_GATEWAY), "{settings}");
     }
 }
+
+#[test]
+fn a_client_has_its_own_address_where_it_may() {
+    let at = |last| Ipv4Addr::new(10, 60, 0, last);
+    for (settings, asked, given) in [
+        ("own_address: true", at(77), true),
+        // Outside the range, too.
+        ("own_address: true", at(5), true),
+        ("own_address: true", at(1), false),
+        ("own_address: true", at(99), false),
+        ("own_address: true", Ipv4Addr::new(192, 168, 7, 7), false),
+        ("own_address: true, address: 10.60.0.50", at(77), false),
+        ("", at(77), false),
+    ] {
+        let office = Office::default().user("jiro", settings).user("yas", "address: 10.60.0.99");
+        let mut world = World::with(Office { office: vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.250 }".into()], ..office });
+        let mut profile = Profile::strongswan();
+        profile.ppp = profile.ppp.with_address(asked);
+        let client = at_home(&mut world, profile, "jiro");
+        let address = world.connect(client).address;
+        assert_eq!(address == asked, given, "{settings}: {asked}, got {address}");
+        assert!(world.ping(client, OFFICE_GATEWAY), "{settings}: {asked}");
+        if given {
+            // A second one that wants the same gets another.
+            let mut profile = Profile::network_manager();
+            profile.ppp = profile.ppp.with_address(asked);
+            let second = at_home(&mut world, profile, "jiro");
+            assert_ne!(world.connect(second).address, asked);
+            assert!(world.ping(second, asked));
+        }
+    }
+}
+
+/// Three addresses, and devices that come and go.
+#[test]
+fn an_address_is_kept_for_the_device_that_had_it() {
+    let mut office = Office::default().top("sessions: { resume_for: 5m }");
+    office.office = vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.11 }".into()];
+    let mut world = World::with(office);
+    let jiro = at_home(&mut world, Profile::windows10(), "jiro");
+    let yas = at_home(&mut world, Profile::windows10(), "yas");
+    let mika = at_home(&mut world, Profile::windows10(), "mika");
+    let had = world.connect(jiro).address;
+    world.connect(yas);
+    world.stop(jiro);
+    world.run_for(Duration::from_secs(200));
+    world.fail_to_connect(mika);
+    assert_eq!(world.gateway().last_story().cause, Cause::PoolEmpty);
+    assert_eq!(world.connect(jiro).address, had);
+    world.stop(jiro);
+    world.run_for(Duration::from_secs(301));
+    assert_eq!(world.connect(mika).address, had, "it is free now");
+}
+
+/// The user's own address serves one device at a time; another one is not left outside.
+#[test]
+fn a_second_device_gets_an_address_of_the_range() {
+    let mut world = World::with(Office::default().user("jiro", "address: 10.60.0.50"));
+    let phone = at_home(&mut world, Profile::ios17(), "jiro");
+    let laptop = at_home(&mut world, Profile::windows10(), "jiro");
+    assert_eq!(world.connect(phone).address, Ipv4Addr::new(10, 60, 0, 50));
+    assert_ne!(world.connect(laptop).address, Ipv4Addr::new(10, 60, 0, 50));
+    assert!(world.ping(laptop, Ipv4Addr::new(10, 60, 0, 50)));
+}
