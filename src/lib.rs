@@ -25,8 +25,9 @@ pub mod story;
 pub mod peer;
 pub mod worker;
 pub mod gatehouse;
-pub mod config;
 pub mod control;
+pub mod uplink;
+pub mod config;
 pub mod shell;
 
 pub mod client;

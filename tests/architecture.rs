@@ -21,6 +21,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("ppp", &["wire", "crypto", "identity", "packet", "timer", "entropy"]),
         ("hub", &["wire", "identity", "packet", "timer", "entropy"]),
         ("vnic", &["wire", "hub", "packet", "timer", "entropy"]),
+        ("uplink", &["wire", "packet"]),
         ("client", &["wire", "crypto", "ppp", "identity", "esp", "packet", "timer", "entropy"]),
         (
             "peer",

@@ -52,7 +52,7 @@ fn check(text: &str, name: &str) -> Output {
 fn check_says_ok_and_exits_with_0() {
     let output = check(include_str!("../config/full.yaml"), "ok");
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stdout).ends_with("config.yaml: ok (2 hubs, 4 users; no warnings)\n"), "{output:?}");
+    assert!(text(&output.stdout).ends_with("config.yaml: ok (2 hubs, 5 users; no warnings)\n"), "{output:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Sources are read as the compiler reads them (comments and literals taken out, modules followed from the crate roots),
 //! so that neither a commented-out test, nor one in a file that no module names, nor one that is ignored or switched off
 //! counts as one.
+#![allow(clippy::unwrap_used, reason = "a checker that cannot read its files has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -385,8 +386,8 @@ fn cases_of(stem: &str, source: &str) -> Vec<String> {
         return vec![stem.replace('_', "-")];
     };
     let (mut depth, mut cases) = (0, Vec::new());
-    for i in begin + 2..tokens.len() {
-        match &tokens[i].0 {
+    for (i, (token, _)) in tokens.iter().enumerate().skip(begin + 2) {
+        match token {
             Token::Sign('{' | '[' | '(') => depth += 1,
             Token::Sign('}' | ']' | ')') => depth -= 1,
             Token::Text(name) if depth == 1 && sign(i + 1) == ':' => cases.push(name.clone()),
@@ -672,6 +673,35 @@ fn clients_md_has_every_cause_and_no_other() {
     }
     wrong.extend(causes.difference(&told).map(|name| format!("clients.md: no line for the cause {name}")));
     assert_nothing(&wrong);
+}
+
+/// The error numbers that `sekisho ctl why` says clients show.
+fn shown_numbers() -> BTreeSet<String> {
+    let tokens = rust_tokens(&read(&root().join("src/story/shown.rs")));
+    let digit =
+        |token: &Token| if let Token::Sign(c) = token { Some(*c).filter(char::is_ascii_digit) } else { None };
+    let calls = tokens
+        .windows(2)
+        .enumerate()
+        .filter(|(_, two)| matches!(two, [Token::Word(name), Token::Sign('(')] if name == "number"));
+    calls
+        .map(|(at, _)| tokens[at + 2..].iter().map_while(digit).collect())
+        .filter(|n: &String| !n.is_empty())
+        .collect()
+}
+
+#[test]
+fn clients_md_explains_every_number_that_clients_show() {
+    let numbers = shown_numbers();
+    assert!(numbers.contains("691") && numbers.len() >= 10, "{numbers:?}");
+    let document = read(&root().join("docs/clients.md"));
+    let words: BTreeSet<&str> = document.split(|c: char| !c.is_alphanumeric()).collect();
+    let missing: Vec<String> = numbers
+        .iter()
+        .filter(|number| !words.contains(number.as_str()))
+        .map(|n| format!("clients.md: what is {n}?"))
+        .collect();
+    assert_nothing(&missing);
 }
 
 // ---- the checker itself ----

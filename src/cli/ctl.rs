@@ -76,7 +76,8 @@ enum CtlCommand {
     },
     /// Why packets went no further, by worker.
     Drops,
-    /// Read the configuration file again. Sessions that the change does not touch stay.
+    /// Read the configuration file again (not in this version: it says so).
+    #[command(hide = true)]
     Reload {
         /// Only say what would change.
         #[arg(long)]

@@ -193,6 +193,15 @@ impl Device {
         session.send_ip(now, packet, out)
     }
 
+    /// Sends bytes in the place of an L2TP message: what a server makes of nonsense from somebody with the right keys.
+    ///
+    /// # Errors
+    /// Without an SA.
+    pub fn send_nonsense(&mut self, now: Instant, bytes: PacketBuf, out: &mut Output) -> Result<(), Drop> {
+        let session = self.session.as_mut().ok_or(Drop::NoOutboundSa)?;
+        session.send_l2tp(now, bytes, out)
+    }
+
     /// Renews the ISAKMP SA now.
     pub fn renew_isakmp(&mut self, now: Instant, out: &mut Output) {
         if let Some(session) = &mut self.session {

@@ -31,7 +31,7 @@ pub struct Renewal {
     pub isakmp_percent: Option<u8>,
     /// What becomes of the old ISAKMP SA.
     pub isakmp_replaced: Replaced,
-    /// After which part of a pair's life, in percent, the next Quick Mode begins.
+    /// After which part of a pair's life, in percent, the next Quick Mode begins; beyond 100: never before its end.
     pub esp_percent: u8,
     /// What becomes of the old pair.
     pub esp_replaced: Replaced,

@@ -250,6 +250,18 @@ impl HmacKey {
         self.hash
     }
 
+    /// The inner and outer states for a kernel of its own; `None` for hashes that are not of 32-bit words in blocks of
+    /// 64 bytes, big-endian. SHA-1 leaves the last three words zero.
+    #[must_use]
+    pub(super) fn states(&self) -> Option<[[u32; 8]; 2]> {
+        let words = |state: &State| match state {
+            State::Sha1(h) => Some(std::array::from_fn(|i| h.get(i).copied().unwrap_or(0))),
+            State::Sha256(h) => Some(*h),
+            State::Md5(_) | State::Sha512(_) => None,
+        };
+        Some([words(&self.inner)?, words(&self.outer)?])
+    }
+
     /// The MAC of `bytes`.
     #[must_use]
     pub fn mac(&self, bytes: &[u8]) -> Digest {

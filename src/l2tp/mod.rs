@@ -159,7 +159,7 @@ pub enum Event {
         /// What it says about itself.
         info: Arc<PeerInfo>,
     },
-    /// A tunnel is established. If this peer has another one, its owner came back: the caller decides which stays.
+    /// A tunnel is established. If this peer has another one, its owner came back: see [`Lns::forget_others`].
     TunnelUp {
         /// Our number for it.
         tunnel: TunnelId,
@@ -424,6 +424,16 @@ impl Lns {
         let mut cx = Context { now, settings: &self.settings, out };
         if let Some(tunnel) = self.tunnels.iter_mut().find(|candidate| candidate.local == tunnel) {
             tunnel.close(&mut cx, cause);
+        }
+        self.reap();
+    }
+
+    /// Ends every tunnel but this one: a device has one, so it has begun anew and forgotten them. Nothing is sent, because
+    /// their numbers may be its new one's: to Windows every tunnel is number 1.
+    pub fn forget_others(&mut self, now: Instant, tunnel: TunnelId, out: &mut Output) {
+        let mut cx = Context { now, settings: &self.settings, out };
+        for other in self.tunnels.iter_mut().filter(|other| other.local != tunnel) {
+            other.forget(&mut cx);
         }
         self.reap();
     }

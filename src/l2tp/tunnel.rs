@@ -343,6 +343,17 @@ impl Tunnel {
         }
     }
 
+    /// The client has begun anew and knows nothing of this tunnel: it ends without a word, for its number may be that of
+    /// the client's new one. A goodbye of the client's is still acknowledged.
+    pub(super) fn forget(&mut self, cx: &mut Context<'_>) {
+        match self.state {
+            State::Established => self.end(cx, Cause::Replaced),
+            State::WaitCtlConn | State::Stopping | State::Gone => {}
+            State::Lingering => return,
+        }
+        self.state = State::Gone;
+    }
+
     /// One StopCCN outside the sequence.
     fn say_stop_ccn(&mut self, cx: &mut Context<'_>, cause: Cause) {
         let mut message = stop_ccn(self.local, self.remote, cause);

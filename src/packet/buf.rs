@@ -61,6 +61,12 @@ impl PacketBuf {
         self.data.len() - self.end
     }
 
+    /// All its bytes, used and free.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.data.len()
+    }
+
     /// Forgets the payload and restores the full headroom.
     pub fn clear(&mut self) {
         self.start = HEADROOM;

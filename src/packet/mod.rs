@@ -4,7 +4,9 @@
 mod buf;
 mod drop;
 mod path;
+mod pool;
 
 pub use buf::{HEADROOM, PacketBuf, TAILROOM};
 pub use drop::Drop;
 pub use path::{Datagram, Encap, Path, Transmit, WorkerId};
+pub use pool::{POOLED, Pool};

@@ -158,11 +158,13 @@ impl Peer {
         }
         for event in out.events {
             match event {
-                l2tp::Event::TunnelAsked { tunnel, info } | l2tp::Event::TunnelUp { tunnel, info } => {
-                    if let Some(attempt) = &mut self.attempt {
-                        attempt.detail_mut().host_name.clone_from(&info.host_name);
-                        self.forming = Some(tunnel);
-                    }
+                l2tp::Event::TunnelAsked { tunnel, info } => self.tunnel_forms(tunnel, &info),
+                l2tp::Event::TunnelUp { tunnel, info } => {
+                    // A device has one tunnel. If it came back without saying that the old one is dead, this does.
+                    let mut out = l2tp::Output::default();
+                    self.lns.forget_others(cx.now, tunnel, &mut out);
+                    self.pump_l2tp(cx, out);
+                    self.tunnel_forms(tunnel, &info);
                 }
                 l2tp::Event::TunnelFailed { info, cause } => {
                     if let Some(mut attempt) = self.attempt.take() {
@@ -185,6 +187,14 @@ impl Peer {
                     }
                 }
             }
+        }
+    }
+
+    /// The attempt that runs has come to a tunnel.
+    fn tunnel_forms(&mut self, tunnel: l2tp::TunnelId, info: &l2tp::PeerInfo) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.detail_mut().host_name.clone_from(&info.host_name);
+            self.forming = Some(tunnel);
         }
     }
 
@@ -273,7 +283,7 @@ impl Peer {
             identity,
             psk_hub,
             psk: self.psk,
-            attempt: self.attempt.as_ref().map(|attempt| attempt.id).unwrap_or_default(),
+            attempt: seat.attempt.id,
             raw: self.data_path.encap == Encap::L2tp,
             meter: seat.meter.clone(),
         })));

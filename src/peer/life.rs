@@ -129,13 +129,15 @@ impl Peer {
         attempt
     }
 
-    /// A copy of the running attempt for the gatehouse, if there is something new in it.
-    pub fn news(&mut self) -> Option<Box<Attempt>> {
-        let attempt = self.attempt.as_mut()?;
-        if !self.sad.is_empty() || self.ike.is_none() {
-            attempt.path = self.data_path;
-        }
-        attempt.news()
+    /// Copies of the running attempts for the gatehouse, of those that have something new: the one that forms, and that of
+    /// every link.
+    pub fn news(&mut self) -> impl Iterator<Item = Box<Attempt>> {
+        let path = (!self.sad.is_empty() || self.ike.is_none()).then_some(self.data_path);
+        let links = self.seats.iter_mut().map(|seat| &mut seat.attempt);
+        self.attempt.iter_mut().chain(links).filter_map(move |attempt| {
+            attempt.path = path.unwrap_or(attempt.path);
+            attempt.news()
+        })
     }
 
     // ---- time ----
@@ -305,7 +307,8 @@ impl Peer {
         }
         self.end_attempt(cx, seat.attempt, cause, note);
         if self.seats.is_empty() {
-            self.silent_at = cx.now + LINKLESS;
+            // One that was lost by its silence is not waited for once more.
+            self.silent_at = (self.heard + LINKLESS).max(cx.now);
         }
     }
 
@@ -329,6 +332,7 @@ impl Peer {
         let mut out = l2tp::Output::default();
         self.lns.close_all(cx.now, l2tp_cause(cause), &mut out);
         self.pump_l2tp(cx, out);
+        cx.out.dead_cookies.extend(self.ike.iter().flat_map(|ike| ike.isakmp_sas()).map(|sa| sa.cookies.responder));
         if let Some(ike) = &mut self.ike {
             let mut out = ike::Output::default();
             ike.delete_all(&mut cx.ike(), &mut out);

@@ -20,7 +20,7 @@ mod tell;
 
 pub use ask::{Answer, Ask, Authenticate, Place, Reading};
 pub use meter::{Meter, Traffic};
-pub use outbox::{DhTag, Frame, Outbox, Sealing, SpiChange};
+pub use outbox::{DhTag, Frame, Outbox, SpiChange};
 pub use settings::Settings;
 pub use tell::{cause_of_refusal, note_ike};
 

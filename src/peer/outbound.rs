@@ -2,7 +2,7 @@
 //! waits for the ESP engine. The payload's bytes do not move.
 
 use super::seat::State;
-use super::{Context, Frame, Peer, Sealing, inner_udp};
+use super::{Context, Frame, Peer, inner_udp};
 use crate::l2tp::SessionKey;
 use crate::packet::{Drop, Encap, PacketBuf, Transmit};
 use crate::vnic::Inner;
@@ -62,7 +62,8 @@ impl Peer {
         }
         inner_udp::put(&mut buf, remote_port);
         let job = self.sad.seal(cx.now, buf, UDP)?;
-        cx.out.seal.push(Sealing { job, path: self.data_path });
+        cx.out.seal.push(job);
+        cx.out.seal_paths.push(self.data_path);
         Ok(())
     }
 }

@@ -9,14 +9,6 @@ use crate::wire::isakmp::Cookie;
 use crate::packet::{PacketBuf, Path, Transmit, WorkerId};
 use crate::story::AttemptId;
 
-/// A packet to encrypt and where it goes then.
-pub struct Sealing {
-    /// The job for the ESP engine.
-    pub job: SealJob,
-    /// The way.
-    pub path: Path,
-}
-
 /// An Ethernet frame that a port sends into its hub.
 pub struct Frame {
     /// The sending port.
@@ -49,7 +41,9 @@ pub struct Outbox {
     /// Datagrams ready to go (IKE; clear-text L2TP).
     pub transmits: Vec<Transmit>,
     /// Packets to encrypt.
-    pub seal: Vec<Sealing>,
+    pub seal: Vec<SealJob>,
+    /// The way of each of them, in the same order.
+    pub seal_paths: Vec<Path>,
     /// Frames into hubs.
     pub frames: Vec<Frame>,
     /// Questions and news for the gatehouse.

@@ -4,7 +4,7 @@ use super::control_socket::{self, Call};
 use super::inbox::{Inbox, Input};
 use super::state_file;
 use super::worker_thread::clock;
-use crate::control::Facts;
+use crate::control::{Facts, Kind, Refusal};
 use crate::gatehouse::{Gatehouse, Output};
 use crate::hub::Forward;
 use crate::packet::WorkerId;
@@ -89,8 +89,10 @@ impl GateThread {
                 let out = control_socket::step(&mut self.gatehouse, &self.facts, job, answer);
                 self.pass_on(out);
             }
-            Call::Reload { dry_run, answer } => {
-                let _ = (dry_run, answer);
+            Call::Reload { answer, .. } => {
+                let refusal = Refusal::new(Kind::Failed, "this version cannot reload: restart the gateway, devices come back by themselves");
+                // Whoever asked may have gone.
+                let _ = answer.send(Err(refusal));
             }
         }
     }

@@ -27,6 +27,21 @@ pub(super) fn tun_attach(file: BorrowedFd<'_>, name: &str, flags: libc::c_int) -
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) }.into())
 }
 
+/// Lets the datagrams of a socket be fragmented on their way (`IP_PMTUDISC_DONT`). Linux would set the DF bit, and what is
+/// larger than a path with filtered ICMP carries would vanish without a word.
+pub(super) fn allow_fragments(socket: BorrowedFd<'_>, v4: bool) -> io::Result<()> {
+    let (level, option, value) = if v4 {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DONT)
+    };
+    let size = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel reads one `int`, which lives until the call ends.
+    check(unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast::<libc::c_void>(), size)
+    }.into())
+}
+
 /// Says how large the header in front of each frame is (`TUNSETVNETHDRSZ`).
 pub(super) fn tun_set_header_size(file: BorrowedFd<'_>, size: libc::c_int) -> io::Result<()> {
     // SAFETY: the kernel reads one `int`, which lives until the call ends.

@@ -1,20 +1,17 @@
 //! A TAP interface: a network card of the host whose cable is in our hand. Every frame has a `virtio_net_hdr` in front,
-//! so that large frames and checksums can be left to the other side later ([`Tap::set_offload`]).
+//! so that large frames and checksums are left to the other side ([`Tap::offload_all`], [`crate::uplink`]).
 
 use super::syscall;
+pub use crate::uplink::{HEADER, Offload};
 use std::{
     fmt,
     fs::{File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, IoSlice, Read, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
         unix::fs::OpenOptionsExt,
     },
 };
-
-/// Bytes in front of each frame, both ways: `virtio_net_hdr` without the field for merged buffers. All zeroes say that
-/// there is nothing to say.
-pub const HEADER: usize = 10;
 
 /// The longest name of an interface (`IFNAMSIZ`, less the zero at its end).
 const LONGEST_NAME: usize = 15;
@@ -27,17 +24,6 @@ pub struct Tap {
     file: File,
     name: String,
     index: u32,
-}
-
-/// Work on frames that the kernel may leave to us, and so to the far side of the hub.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Offload {
-    /// Checksums of TCP and UDP are not filled in. The others need this one.
-    pub checksum: bool,
-    /// TCP over IPv4 and IPv6 comes in pieces of up to 64 KiB.
-    pub tcp_segmentation: bool,
-    /// UDP too (Linux 6.2 and later).
-    pub udp_segmentation: bool,
 }
 
 impl Tap {
@@ -104,6 +90,14 @@ impl Tap {
         syscall::tun_set_offload(self.file.as_fd(), flags)
     }
 
+    /// Lets the kernel leave to us whatever it knows of, and says what that is: each way takes what the other gives.
+    #[must_use]
+    pub fn offload_all(&self) -> Offload {
+        let choices = [Offload::ALL, Offload { udp_segmentation: false, ..Offload::ALL }];
+        let accepted = choices.into_iter().find(|offload| self.set_offload(*offload).is_ok());
+        accepted.unwrap_or_default()
+    }
+
     /// Takes one frame, [`HEADER`] first; what does not fit into `buffer` is lost.
     ///
     /// # Errors
@@ -118,6 +112,14 @@ impl Tap {
     /// `WouldBlock` when the host takes no more; `EIO` while the interface is down.
     pub fn send(&self, frame: &[u8]) -> io::Result<usize> {
         (&self.file).write(frame)
+    }
+
+    /// Gives one frame that lies in pieces to the host, [`HEADER`] first.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; `EINVAL` when the kernel does not take a large frame.
+    pub fn send_pieces(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&self.file).write_vectored(pieces)
     }
 }
 
@@ -219,6 +221,7 @@ mod tests {
             tap.set_offload(Offload { checksum: true, tcp_segmentation: true, udp_segmentation: false })
                 .unwrap();
             tap.set_offload(Offload::default()).unwrap();
+            assert!(tap.offload_all().tcp_segmentation);
             drop(tap);
             assert!(syscall::interface_index("sk-test").is_ok());
             drop(second);

@@ -4,7 +4,7 @@
 //! One receive call takes what UDP_GRO joined (up to 64 KiB of equal datagrams of one sender); one send call carries a
 //! run of equal datagrams to one receiver (UDP_SEGMENT): a send costs 2 to 3 us whatever it carries.
 
-use crate::packet::{Datagram, Encap, PacketBuf, Path, Transmit};
+use crate::packet::{Datagram, Encap, Path, Pool, Transmit};
 use nix::errno::Errno;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
@@ -72,6 +72,7 @@ impl UdpSocket {
         if setsockopt(&socket, sockopt::SndBufForce, &SOCKET_BUFFER).is_err() {
             let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
         }
+        super::syscall::allow_fragments(socket.as_fd(), domain == Domain::IPV4)?;
         if reuse_port && !raw {
             socket.set_reuse_port(true)?;
         }
@@ -104,7 +105,7 @@ impl UdpSocket {
     pub(crate) fn receive(
         &self,
         space: &mut ReceiveSpace,
-        pool: &mut impl FnMut(usize) -> PacketBuf,
+        pool: &mut Pool,
         out: &mut Vec<Datagram>,
     ) -> io::Result<bool> {
         let (len, remote, local, segment) = {
@@ -159,9 +160,7 @@ impl UdpSocket {
             Path { encap: self.encap, local: SocketAddr::new(local, self.bound.port()), remote }
         };
         for chunk in bytes.chunks(segment.max(1)) {
-            let mut buf = pool(chunk.len());
-            buf.open_back(chunk.len()).copy_from_slice(chunk);
-            out.push(Datagram { path, buf });
+            out.push(Datagram { path, buf: pool.copy(chunk) });
         }
         Ok(true)
     }
@@ -271,6 +270,7 @@ impl AsFd for UdpSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::PacketBuf;
 
     fn transmit(path: Path, byte: u8, len: usize) -> Transmit {
         Transmit { path, buf: PacketBuf::from_slice(&vec![byte; len]) }
@@ -295,9 +295,9 @@ mod tests {
         assert_eq!(run_length(&burst, true), 4);
         assert_eq!(a.send(&burst), 0);
         let mut space = ReceiveSpace::default();
-        let mut got = Vec::new();
+        let (mut pool, mut got) = (Pool::default(), Vec::new());
         while got.len() < burst.len() {
-            b.receive(&mut space, &mut PacketBuf::with_capacity, &mut got).unwrap();
+            b.receive(&mut space, &mut pool, &mut got).unwrap();
         }
         for (sent, got) in burst.iter().zip(&got) {
             assert_eq!(&*sent.buf, &*got.buf);

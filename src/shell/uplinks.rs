@@ -2,20 +2,79 @@
 
 use super::net_setup::{HostSetup, NatHub};
 use super::tap::{Tap, name_for};
-use super::worker_thread::Uplink;
 use super::host;
 use crate::config::{Config, Dns, Uplink as Kind};
 use crate::gatehouse::Gatehouse;
-use crate::hub::{Mac, stable_mac};
-use crate::packet::WorkerId;
+use crate::hub::{Mac, PortId, stable_mac};
+use crate::packet::{PacketBuf, Pool, WorkerId};
+use crate::uplink::{Gather, MAX_PIECES, Offload, split};
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 /// MTU of a TAP: a link takes what its MRU allows, and TCP is told so (MSS), so the host may use Ethernet's own.
 const MTU: u16 = 1500;
+
+/// A TAP behind a port, as its worker's thread serves it.
+pub(super) struct Uplink {
+    pub(super) port: PortId,
+    pub(super) tap: Tap,
+    /// Frames to the host.
+    pub(super) gather: Gather,
+}
+
+impl Uplink {
+    /// Has the kernel leave to us what it can.
+    pub(super) fn new(port: PortId, tap: Tap) -> Self {
+        let offload = tap.offload_all();
+        tracing::debug!(tap = tap.name(), ?offload, "uplink");
+        Self { port, tap, gather: Gather::new(offload) }
+    }
+
+    /// Appends the frames of one read to `out`; `space` is what the read fills, [`crate::uplink::LARGEST`] bytes. Returns whether there may
+    /// be more.
+    pub(super) fn receive(&self, space: &mut [u8], pool: &mut Pool, out: &mut Vec<PacketBuf>) -> bool {
+        match self.tap.recv(space) {
+            Ok(len) => {
+                if let Err(reason) = split(space.get(..len).unwrap_or_default(), pool, out) {
+                    tracing::debug!(tap = self.tap.name(), %reason, "frame from the host dropped");
+                }
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            Err(error) => {
+                tracing::warn!(tap = self.tap.name(), %error, "uplink failed");
+                false
+            }
+        }
+    }
+
+    /// Writes the frames that were put in. A host that takes no more loses them, as a cable would.
+    pub(super) fn flush(&mut self, pool: &mut Pool) {
+        let tap = &self.tap;
+        let mut refused = false;
+        self.gather.flush(pool, |pieces| match pieces {
+            [frame] => {
+                let _ = tap.send(frame);
+            }
+            pieces => {
+                let mut slices = [IoSlice::new(&[]); MAX_PIECES];
+                for (slice, piece) in slices.iter_mut().zip(pieces) {
+                    *slice = IoSlice::new(piece);
+                }
+                let sent = tap.send_pieces(slices.get(..pieces.len()).unwrap_or(&slices));
+                refused |= sent.is_err_and(|error| error.kind() == ErrorKind::InvalidInput);
+            }
+        });
+        if refused {
+            tracing::warn!(tap = self.tap.name(), "the kernel takes no large frames: one by one from now on");
+            self.gather.set_offload(Offload::default());
+        }
+    }
+}
 
 /// The host's own name servers as far as a client behind our NAT can ask them.
 pub(super) fn host_name_servers() -> Vec<Ipv4Addr> {
@@ -66,7 +125,7 @@ pub(super) async fn open_all(
             .open_uplink(Instant::now(), id, port, known)
             .with_context(|| format!("cannot plug in the uplink of hub {}", hub.name))?;
         worker.open_trunk(ingress, view);
-        uplinks.entry(port.worker()).or_default().push(Uplink { port, tap });
+        uplinks.entry(port.worker()).or_default().push(Uplink::new(port, tap));
     }
     for warning in setup.nat(&nat).await? {
         tracing::warn!("{warning}");
@@ -77,4 +136,179 @@ pub(super) async fn open_all(
 /// The gateway's MAC, the same after every start.
 fn gateway_mac(hub: &str) -> Mac {
     stable_mac(hub, "", "gateway", 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::test_network::{isolated, run};
+    use crate::uplink::LARGEST;
+    use crate::wire::ether::{Arp, ArpOperation, EtherType, Frame, HEADER as ETHERNET, header};
+    use crate::wire::inet::{self, Ipv4, Protocol, UDP_HEADER, udp_packet};
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+    use std::time::Duration;
+
+    const HOST: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 1);
+    const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 60, 0, 10);
+    const HOST_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const CLIENT_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
+
+    /// The far end of a TAP's cable, with a client behind it.
+    struct Cable {
+        uplink: Uplink,
+        pool: Pool,
+        space: Vec<u8>,
+        /// Reads that gave more than one frame.
+        large: usize,
+    }
+
+    impl Cable {
+        fn new() -> Self {
+            let tap = Tap::create("sk-test").unwrap();
+            run("ip link set lo up");
+            run(&format!("ip link set sk-test address {HOST_MAC} mtu 1500 up"));
+            run(&format!("ip address add {HOST}/24 dev sk-test"));
+            run(&format!("ip neighbour add {CLIENT} lladdr {CLIENT_MAC} dev sk-test"));
+            let port = PortId::new(WorkerId(0), 0);
+            Self { uplink: Uplink::new(port, tap), pool: Pool::default(), space: vec![0; LARGEST], large: 0 }
+        }
+
+        fn put(&mut self, mut packet: PacketBuf) {
+            packet.put_front(&header(HOST_MAC, CLIENT_MAC, EtherType::IPV4));
+            self.uplink.gather.put(packet);
+        }
+
+        fn flush(&mut self) {
+            self.uplink.flush(&mut self.pool);
+        }
+
+        /// Every IPv4 packet that comes within a while, until there is one that `last` knows.
+        fn packets(&mut self, mut last: impl FnMut(&Ipv4<'_>) -> bool) -> Vec<Vec<u8>> {
+            let mut out = Vec::new();
+            for _ in 0..1000 {
+                let mut frames = Vec::new();
+                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames) {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                self.large += usize::from(frames.len() > 1);
+                for frame in frames {
+                    let view = Frame::parse(&frame).unwrap();
+                    if view.ethertype == EtherType::ARP {
+                        let arp = Arp::parse(view.payload).unwrap();
+                        assert_eq!(arp.operation, ArpOperation::REQUEST);
+                    } else if view.ethertype == EtherType::IPV4 {
+                        assert!(frame.len() <= ETHERNET + usize::from(MTU));
+                        let ip = Ipv4::parse(view.payload).unwrap();
+                        assert_eq!(inet::fold(inet::add(0, &view.payload[..ip.header_len])), 0);
+                        let pseudo = inet::pseudo_header(ip.source, ip.destination, ip.protocol, ip.payload.len());
+                        assert_eq!(inet::fold(inet::add(pseudo, ip.payload)), 0, "checksum");
+                        let end = last(&ip);
+                        out.push(view.payload.to_vec());
+                        if end {
+                            return out;
+                        }
+                    }
+                }
+            }
+            panic!("the last packet did not come; {} came", out.len());
+        }
+    }
+
+    /// A TCP segment of the client.
+    fn segment(port: u16, seq: u32, ack: u32, flags: u8, payload: &[u8]) -> PacketBuf {
+        let mut header = vec![0x12, 0x34];
+        header.extend(port.to_be_bytes());
+        header.extend(seq.to_be_bytes());
+        header.extend(ack.to_be_bytes());
+        header.extend([0x50, flags, 0xFF, 0xFF, 0, 0, 0, 0]);
+        header.extend(payload);
+        let pseudo = inet::pseudo_header(CLIENT, HOST, Protocol::TCP, header.len());
+        let sum = inet::fold(inet::add(pseudo, &header));
+        header[16..18].copy_from_slice(&sum.to_be_bytes());
+        let mut packet = PacketBuf::from_slice(&header);
+        inet::put_ipv4(&mut packet, Protocol::TCP, CLIENT, HOST);
+        // Its number in the flow, as far as anybody looks.
+        packet[4..6].copy_from_slice(&((seq / 1000) as u16).to_be_bytes());
+        packet[10..12].fill(0);
+        let sum = inet::fold(inet::add(0, &packet[..20]));
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet
+    }
+
+    fn connect(cable: &mut Cable) -> (TcpStream, u32, u16) {
+        const SYN: u8 = 2;
+        let listener = TcpListener::bind((HOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        cable.put(segment(port, 999, 0, SYN, &[]));
+        cable.flush();
+        let mut seq = 0;
+        cable.packets(|ip| {
+            let tcp = ip.payload;
+            seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+            ip.protocol == Protocol::TCP && tcp[13] == 0x12
+        });
+        cable.put(segment(port, 1000, seq.wrapping_add(1), 0x10, &[]));
+        cable.flush();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        (stream, seq.wrapping_add(1), port)
+    }
+
+    #[test]
+    fn the_kernel_takes_and_gives_large_tcp_frames() {
+        isolated(|| {
+            let mut cable = Cable::new();
+            let (mut stream, ack, port) = connect(&mut cable);
+            let sent: Vec<u8> = (0..30_000_u32).map(|n| (n / 7) as u8).collect();
+            for (n, chunk) in sent.chunks(1000).enumerate() {
+                cable.put(segment(port, 1000 + n as u32 * 1000, ack, 0x10, chunk));
+            }
+            cable.flush();
+            let mut got = vec![0; sent.len()];
+            stream.read_exact(&mut got).unwrap();
+            assert!(got == sent);
+
+            // The client has announced an MSS of nothing: the least that the kernel sends, 536.
+            stream.write_all(&sent[..5000]).unwrap();
+            let (mut back, mut large) = (Vec::new(), cable.large);
+            cable.packets(|ip| {
+                let tcp = ip.payload;
+                if tcp.len() > 20 {
+                    back.extend_from_slice(&tcp[usize::from(tcp[12] >> 4) * 4..]);
+                }
+                back.len() >= 5000
+            });
+            large = cable.large - large;
+            assert!(back == sent[..5000]);
+            assert!(large > 0, "no large frame came");
+        });
+    }
+
+    #[test]
+    fn the_kernel_takes_large_udp_frames_if_it_says_so() {
+        isolated(|| {
+            let mut cable = Cable::new();
+            let socket = UdpSocket::bind((HOST, 0)).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let to = socket.local_addr().unwrap().port();
+            for n in 0..40_u8 {
+                let mut packet = udp_packet((CLIENT, 4660), (HOST, to), &[n; 300]);
+                packet[4..6].copy_from_slice(&u16::from(n).to_be_bytes());
+                packet[10..12].fill(0);
+                let sum = inet::fold(inet::add(0, &packet[..20]));
+                packet[10..12].copy_from_slice(&sum.to_be_bytes());
+                cable.put(packet);
+            }
+            cable.flush();
+            let mut buffer = [0; 2000];
+            for n in 0..40_u8 {
+                assert_eq!(socket.recv(&mut buffer).unwrap(), 300);
+                assert_eq!(buffer[..300], [n; 300]);
+            }
+            socket.send_to(b"back", SocketAddr::from((CLIENT, 4660))).unwrap();
+            let packets = cable.packets(|ip| ip.protocol == Protocol::UDP);
+            assert_eq!(packets.last().unwrap()[20 + UDP_HEADER..], *b"back");
+        });
+    }
 }

@@ -3,17 +3,16 @@
 use super::dh_pool::DhPool;
 use super::dispatch::Dispatch;
 use super::inbox::{Inbox, Input};
-use super::tap::{HEADER, Tap};
 use super::udp::{ReceiveSpace, UdpSocket};
+use super::uplinks::Uplink;
 use crate::crypto::dh::DhJob;
-use crate::hub::PortId;
 use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
-use crate::peer::{Ask, DhTag};
-use crate::worker::{Clock, Effects, FarFrame, Target, Worker};
+use crate::peer::{Ask, DhTag, Frame};
+use crate::uplink::LARGEST;
+use crate::worker::{Batch, Clock, Effects, FarFrame, Target, Worker};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -27,36 +26,12 @@ pub(super) const WAKER: Token = Token(usize::MAX);
 /// Receive calls per socket and turn, so that timers and other sockets have theirs.
 const TURN: usize = 32;
 
+/// Packets of one socket or uplink in a turn, about: enough to fill every lane of the ESP engine many times, few enough
+/// to stay in the cache from the first step to the last.
+const ENOUGH: usize = 256;
+
 /// How long a worker goes on sending after it was told to stop.
 const FAREWELL: Duration = Duration::from_millis(300);
-
-/// An uplink that this worker serves.
-pub(super) struct Uplink {
-    pub(super) port: PortId,
-    pub(super) tap: Tap,
-}
-
-/// Room for the longest frame that a TAP without offload gives: an Ethernet header, a VLAN tag and its MTU.
-const FRAME: usize = 1522;
-
-impl Uplink {
-    /// One frame from the host.
-    fn receive(&self) -> io::Result<PacketBuf> {
-        let mut buf = PacketBuf::with_capacity(HEADER + FRAME);
-        let len = self.tap.recv(buf.spare_mut())?;
-        buf.set_len(len);
-        if buf.pull_front(HEADER).is_none() {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        Ok(buf)
-    }
-
-    /// One frame to the host. A host that takes no more loses it, as a cable would.
-    fn send(&self, mut frame: PacketBuf) {
-        frame.put_front(&[0; HEADER]);
-        let _ = self.tap.send(&frame);
-    }
-}
 
 /// Everything that the thread owns.
 pub(super) struct WorkerThread {
@@ -75,7 +50,11 @@ pub(super) struct WorkerThread {
 /// Work in progress between turns.
 struct Turn {
     space: ReceiveSpace,
-    datagrams: Vec<Datagram>,
+    /// What one read of a TAP fills.
+    large: Box<[u8]>,
+    /// What was read.
+    batch: Batch,
+    /// Frames of one uplink.
     frames: Vec<PacketBuf>,
     effects: Effects,
     /// Asks that the gatehouse had no room for yet.
@@ -107,8 +86,9 @@ impl WorkerThread {
         let mut events = Events::with_capacity(sources + 8);
         let mut turn = Turn {
             space: ReceiveSpace::default(),
-            datagrams: Vec::with_capacity(TURN * 64),
-            frames: Vec::with_capacity(TURN),
+            large: vec![0; LARGEST].into_boxed_slice(),
+            batch: Batch::default(),
+            frames: Vec::new(),
             effects: Effects::default(),
             asks: Vec::new(),
             jobs: VecDeque::new(),
@@ -121,9 +101,10 @@ impl WorkerThread {
             if stop_at.is_some_and(|at| at <= now.now) {
                 return Ok(());
             }
-            self.read_sockets(now, &mut turn);
-            self.read_uplinks(now, &mut turn);
+            self.read_sockets(&mut turn);
+            self.read_uplinks(&mut turn);
             let more = self.read_inbox(now, &mut turn, &mut stop_at);
+            self.worker.handle_batch(now, &mut turn.batch, &mut turn.effects);
             if self.worker.poll_timeout().is_some_and(|at| at <= now.now) {
                 self.worker.handle_timeout(now, &mut turn.effects);
             }
@@ -147,13 +128,15 @@ impl WorkerThread {
         }
     }
 
-    fn read_sockets(&mut self, clock: Clock, turn: &mut Turn) {
+    fn read_sockets(&mut self, turn: &mut Turn) {
+        let pool = self.worker.pool();
         for (socket, ready) in self.sockets.iter().zip(&mut turn.ready) {
+            let enough = turn.batch.datagrams.len() + ENOUGH;
             for _ in 0..TURN {
-                if !*ready {
+                if !*ready || turn.batch.datagrams.len() >= enough {
                     break;
                 }
-                *ready = match socket.receive(&mut turn.space, &mut PacketBuf::with_capacity, &mut turn.datagrams) {
+                *ready = match socket.receive(&mut turn.space, pool, &mut turn.batch.datagrams) {
                     Ok(more) => more,
                     Err(error) => {
                         tracing::warn!(local = %socket.bound(), %error, "receive failed");
@@ -163,10 +146,7 @@ impl WorkerThread {
             }
         }
         if self.inboxes.len() > 1 {
-            self.pass_datagrams(&mut turn.datagrams);
-        }
-        if !turn.datagrams.is_empty() {
-            self.worker.handle_datagrams(clock, &mut turn.datagrams, &mut turn.effects);
+            self.pass_datagrams(&mut turn.batch.datagrams);
         }
     }
 
@@ -188,25 +168,18 @@ impl WorkerThread {
         }
     }
 
-    fn read_uplinks(&mut self, clock: Clock, turn: &mut Turn) {
-        for (n, uplink) in self.uplinks.iter_mut().enumerate() {
-            let Some(ready) = turn.ready.get_mut(self.sockets.len() + n) else { continue };
+    fn read_uplinks(&mut self, turn: &mut Turn) {
+        let pool = self.worker.pool();
+        let ready = turn.ready.iter_mut().skip(self.sockets.len());
+        for (uplink, ready) in self.uplinks.iter().zip(ready) {
             for _ in 0..TURN {
-                if !*ready {
+                if !*ready || turn.frames.len() >= ENOUGH {
                     break;
                 }
-                match uplink.receive() {
-                    Ok(frame) => turn.frames.push(frame),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => *ready = false,
-                    Err(error) => {
-                        tracing::warn!(%error, "uplink failed");
-                        *ready = false;
-                    }
-                }
+                *ready = uplink.receive(&mut turn.large, pool, &mut turn.frames);
             }
-            if !turn.frames.is_empty() {
-                self.worker.handle_uplink(clock, uplink.port, &mut turn.frames, &mut turn.effects);
-            }
+            let from = uplink.port;
+            turn.batch.frames.extend(turn.frames.drain(..).map(|buf| Frame { from, buf }));
         }
     }
 
@@ -219,8 +192,8 @@ impl WorkerThread {
             };
             let effects = &mut turn.effects;
             match input {
-                Input::Datagrams(mut datagrams) => self.worker.handle_datagrams(clock, &mut datagrams, effects),
-                Input::Frames(mut frames) => self.worker.handle_frames(clock, &mut frames, effects),
+                Input::Datagrams(mut datagrams) => turn.batch.datagrams.append(&mut datagrams),
+                Input::Frames(mut frames) => turn.batch.far_frames.append(&mut frames),
                 Input::Answers(answers) => {
                     for answer in answers {
                         self.worker.handle_answer(clock, answer, effects);
@@ -282,7 +255,8 @@ impl WorkerThread {
                 None => now.len() as u64,
             };
         }
-        transmits.clear();
+        let pool = self.worker.pool();
+        transmits.drain(..).for_each(|transmit| pool.give(transmit.buf));
     }
 
     /// Writes frames to uplinks of this worker and hands the others to the workers that hold their ports.
@@ -294,8 +268,8 @@ impl WorkerThread {
         for frame in frames.drain(..) {
             let worker = frame.to.worker();
             if worker == self.id {
-                if let Some(uplink) = self.uplinks.iter().find(|uplink| Target::Port(uplink.port) == frame.to) {
-                    uplink.send(frame.buf);
+                if let Some(uplink) = self.uplinks.iter_mut().find(|uplink| Target::Port(uplink.port) == frame.to) {
+                    uplink.gather.put(frame.buf);
                 }
                 continue;
             }
@@ -303,6 +277,9 @@ impl WorkerThread {
                 Some((_, batch)) => batch.push(frame),
                 None => away.push((worker, vec![frame])),
             }
+        }
+        for uplink in self.uplinks.iter_mut().filter(|uplink| !uplink.gather.is_empty()) {
+            uplink.flush(self.worker.pool());
         }
         for (worker, batch) in away {
             if let Some(inbox) = self.inboxes.get(usize::from(worker.0)) {

@@ -26,17 +26,33 @@ wire_enum! {
 /// half.
 #[must_use]
 pub fn add(sum: u32, bytes: &[u8]) -> u32 {
-    let mut chunks = bytes.chunks_exact(2);
-    // A u64 cannot overflow below 2^48 words, so carries are folded once.
-    let mut wide: u64 = chunks.by_ref().map(|w| u64::from(u16::from_be_bytes([w[0], w[1]]))).sum();
-    if let [last] = chunks.remainder() {
-        wide += u64::from(*last) << 8;
+    // Four words of 64 bits at a time, each as two halves that cannot overflow, in the machine's own byte order: a one's
+    // complement sum comes out right in either, but for the order of its own two bytes (RFC 1071 section 2 (B)).
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let (mut low, mut high) = ([0_u64; 4], [0_u64; 4]);
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for ((word, low), high) in words.iter().zip(&mut low).zip(&mut high) {
+            let word = u64::from_ne_bytes(*word);
+            *low += word & 0xFFFF_FFFF;
+            *high += word >> 32;
+        }
     }
-    wide += u64::from(sum);
+    let halves = low.into_iter().chain(high);
+    let mut wide: u64 = halves.map(|half| (half & 0xFFFF_FFFF) + (half >> 32)).sum();
+    let (pairs, last) = rest.as_chunks::<2>();
+    wide += pairs.iter().map(|pair| u64::from(u16::from_ne_bytes(*pair))).sum::<u64>();
+    if let [last] = last {
+        wide += u64::from(u16::from_ne_bytes([*last, 0]));
+    }
     while wide > 0xFFFF {
         wide = (wide & 0xFFFF) + (wide >> 16);
     }
-    wide as u32
+    let mut sum = u64::from(sum) + u64::from(u16::from_be(wide as u16));
+    while sum > 0xFFFF {
+        sum = (sum & 0xFFFF) + (sum >> 16);
+    }
+    sum as u32
 }
 
 /// The checksum field for a sum.

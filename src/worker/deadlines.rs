@@ -31,6 +31,11 @@ impl<K: Ord + Copy> Deadlines<K> {
         *filed = wanted;
     }
 
+    /// How many are filed.
+    pub(super) fn len(&self) -> usize {
+        self.filed.len()
+    }
+
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<Instant> {
         self.filed.first().map(|(at, _)| *at)

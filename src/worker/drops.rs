@@ -12,6 +12,7 @@ pub struct Drops {
 impl Drops {
     /// Counts one.
     pub(crate) fn count(&mut self, drop: Drop) {
+        tracing::trace!(reason = %drop, "dropped");
         *self.counts.entry(drop).or_default() += 1;
     }
 

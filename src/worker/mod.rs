@@ -1,10 +1,10 @@
 //! A share of the peers, still without I/O: what the shell's worker threads and the simulation drive.
 //!
-//! A worker owns its peers outright: no lock, no sharing. Everything from outside comes in through [`Worker::tick`]
-//! and its siblings, everything for outside is left in [`Effects`]. A tick takes what is there: datagrams are sorted
-//! into IKE (handled at once) and ESP (opened in one call of the engine, then delivered in order of arrival); frames are
-//! forwarded until none is left; what is to be sent is sealed in one call.
+//! A worker owns its peers outright: no lock, no sharing. Everything from outside comes in through
+//! [`Worker::handle_batch`] and its siblings, everything for outside is left in [`Effects`]. What packets go through is
+//! in [`batch`].
 
+mod batch;
 mod deadlines;
 mod drops;
 mod half_open;
@@ -14,17 +14,17 @@ mod route;
 #[cfg(test)]
 mod tests;
 
+pub use batch::Batch;
 pub use drops::Drops;
 
 use crate::crypto::dh::{DhError, DhJob, DhResult};
 use crate::crypto::engine::{EspEngine, OpenJob};
 use crate::entropy::Entropy;
-use crate::hub::{Forward, HubId, Ingress, Look, Notices, PortId, Scope, View};
-use crate::packet::{Datagram, Drop, Encap, PacketBuf, Path, Transmit, WorkerId};
-use crate::peer::{Answer, Ask, Context, DhTag, Frame, LinkKey, Outbox, Peer, PeerKey, Sealing, Settings, SpiChange};
+use crate::hub::{HubId, Ingress, Notices, PortId, Scope, View};
+use crate::packet::{Drop, PacketBuf, Path, Pool, Transmit, WorkerId};
+use crate::peer::{Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, Settings, SpiChange};
 use crate::story::Cause;
-use crate::wire::esp;
-use crate::wire::natt;
+use batch::Delivery;
 use deadlines::Deadlines;
 use half_open::HalfOpens;
 use refusals::Refusals;
@@ -79,6 +79,27 @@ impl Target {
     }
 }
 
+/// How many of everything a worker has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Census {
+    /// Peers.
+    pub peers: usize,
+    /// Exchanges that are not finished.
+    pub half_opens: usize,
+    /// Inbound SPIs.
+    pub spis: usize,
+    /// ISAKMP SAs.
+    pub cookies: usize,
+    /// Ways on which IKE goes to peers.
+    pub paths: usize,
+    /// Peers that speak clear-text L2TP.
+    pub clear_text: usize,
+    /// Hub ports, uplinks among them.
+    pub ports: usize,
+    /// Timers.
+    pub deadlines: usize,
+}
+
 /// The time, three ways: monotonic for timers, wall clock for people and end dates.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -128,8 +149,10 @@ pub struct Worker {
     notices: Notices,
     outbox: Outbox,
     touched: Vec<PeerKey>,
+    pool: Pool,
     opening: Vec<OpenJob>,
     opening_from: Vec<(PeerKey, Path)>,
+    deliveries: Vec<Delivery>,
     drops: Drops,
     refusals: Refusals,
     stopping: bool,
@@ -158,8 +181,10 @@ impl Worker {
             notices: Notices::default(),
             outbox: Outbox::default(),
             touched: Vec::new(),
+            pool: Pool::default(),
             opening: Vec::new(),
             opening_from: Vec::new(),
+            deliveries: Vec::new(),
             drops: Drops::default(),
             refusals: Refusals::default(),
             stopping: false,
@@ -172,10 +197,30 @@ impl Worker {
         &self.drops
     }
 
+    /// How many entries each table has: all go with the peers that they belong to.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        Census {
+            peers: self.peers.len(),
+            half_opens: self.half_opens.len(),
+            spis: self.by_spi.len(),
+            cookies: self.by_cookie.len(),
+            paths: self.by_path.len(),
+            clear_text: self.by_raw.len(),
+            ports: self.ports.len(),
+            deadlines: self.deadlines.len(),
+        }
+    }
+
     /// What there is to count.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot { peers: self.peers.len(), half_open: self.half_opens.len(), drops: self.drops.clone() }
+    }
+
+    /// Where the buffers of received packets come from and those of sent ones go back to.
+    pub const fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
     }
 
     /// Number of peers and of half-open exchanges.
@@ -203,43 +248,6 @@ impl Worker {
     /// Follows a reload: new connections are judged by the new settings.
     pub fn set_settings(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
-    }
-
-    /// Handles a batch of datagrams. `datagrams` is drained.
-    pub fn handle_datagrams(&mut self, clock: Clock, datagrams: &mut Vec<Datagram>, effects: &mut Effects) {
-        for Datagram { path, buf } in datagrams.drain(..) {
-            if let Err(drop) = self.sort(clock, path, buf) {
-                self.count(drop);
-            }
-        }
-        self.open_all(clock);
-        self.finish(clock, effects);
-    }
-
-    /// Handles frames that uplinks or other workers send to ports of this worker, or into the hub of an uplink here.
-    pub fn handle_frames(&mut self, clock: Clock, frames: &mut Vec<FarFrame>, effects: &mut Effects) {
-        for FarFrame { hub, to, buf } in frames.drain(..) {
-            match to {
-                Target::Port(to) => {
-                    if let Err(drop) = self.deliver_frame(clock, hub, to, buf, effects) {
-                        self.count(drop);
-                    }
-                }
-                Target::Flood(_, scope, from) => {
-                    // Any port of the hub here shows the hub's tables.
-                    if let Some(view) = self.ports.view(hub) {
-                        self.flood(clock, &view.look(clock.now), hub, scope, from, &buf, effects);
-                    }
-                }
-            }
-        }
-        self.finish(clock, effects);
-    }
-
-    /// Handles frames that an uplink of this worker reads from the host.
-    pub fn handle_uplink(&mut self, clock: Clock, from: PortId, frames: &mut Vec<PacketBuf>, effects: &mut Effects) {
-        self.outbox.frames.extend(frames.drain(..).map(|buf| Frame { from, buf }));
-        self.finish(clock, effects);
     }
 
     /// Handles an answer of the gatehouse.
@@ -298,7 +306,6 @@ impl Worker {
     }
 
     fn count(&mut self, drop: Drop) {
-        tracing::trace!(reason = %drop, "dropped");
         self.drops.count(drop);
     }
 
@@ -342,147 +349,22 @@ impl Worker {
         Some(result)
     }
 
-    /// Sorts one datagram by protocol: IKE is handled at once, ESP joins the batch.
-    fn sort(&mut self, clock: Clock, path: Path, buf: PacketBuf) -> Result<(), Drop> {
-        match path.encap {
-            Encap::Ike => self.handle_ike(clock, path, &buf),
-            Encap::NatT => match natt::classify(&buf)? {
-                natt::Class::Ike(message) => self.handle_ike(clock, path, message),
-                natt::Class::Esp(spi, _) => self.admit(path, spi, buf),
-                natt::Class::Keepalive => Err(Drop::Keepalive),
-            },
-            Encap::Esp => {
-                let spi = esp::Header::parse(&buf)?.spi;
-                self.admit(path, spi, buf)
-            }
-            Encap::L2tp => self.handle_raw_l2tp(clock, path, buf),
-        }
-    }
-
-    fn admit(&mut self, path: Path, spi: u32, buf: PacketBuf) -> Result<(), Drop> {
-        let key = *self.by_spi.get(&spi).ok_or(Drop::UnknownSpi)?;
-        let peer = self.peer(key).ok_or(Drop::UnknownSpi)?;
-        let job = peer.admit(spi, &path, buf)?;
-        self.opening.push(job);
-        self.opening_from.push((key, path));
-        Ok(())
-    }
-
-    /// Opens the batch in one engine call and delivers it in order of arrival.
-    fn open_all(&mut self, clock: Clock) {
-        if self.opening.is_empty() {
-            return;
-        }
-        let mut jobs = std::mem::take(&mut self.opening);
-        let mut from = std::mem::take(&mut self.opening_from);
-        self.engine.open(&mut jobs);
-        for (job, (key, path)) in jobs.drain(..).zip(from.drain(..)) {
-            let result = self.with_peer(clock, key, |peer, cx| peer.deliver(cx, path, job));
-            if let Some(Err(drop)) = result {
-                self.count(drop);
-            }
-        }
-        self.opening = jobs;
-        self.opening_from = from;
-    }
-
     /// Forwards frames, reserves ports, seals, re-arms timers and removes finished peers, until nothing is left to do.
     fn finish(&mut self, clock: Clock, effects: &mut Effects) {
         loop {
             self.grant_ports();
-            if self.outbox.frames.is_empty() {
+            if self.outbox.frames.is_empty() && self.deliveries.is_empty() {
                 if self.touched.is_empty() {
                     break;
                 }
                 self.settle(clock);
                 continue;
             }
-            let mut frames = std::mem::take(&mut self.outbox.frames);
-            for frame in frames.drain(..) {
-                if let Err(drop) = self.forward(clock, frame, effects) {
-                    self.count(drop);
-                }
-            }
-            if self.outbox.frames.is_empty() {
-                self.outbox.frames = frames;
-            }
+            self.switch(clock, effects);
         }
         self.seal_all(effects);
         effects.asks.append(&mut self.outbox.asks);
         effects.dh.append(&mut self.outbox.dh);
-    }
-
-    /// Switches one frame.
-    fn forward(&mut self, clock: Clock, frame: Frame, effects: &mut Effects) -> Result<(), Drop> {
-        let Frame { from, buf } = frame;
-        let open = self.ports.get_mut(from).ok_or(Drop::NoPort)?;
-        let look = open.view.look(clock.now);
-        let forward = open.ingress.forward(&look, &buf, &mut self.notices);
-        let hub = open.ingress.hub();
-        if !self.notices.is_empty() {
-            self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
-        }
-        match forward {
-            Forward::To(to) if to == PortId::SERVICE => {
-                self.outbox.asks.push(Ask::Service { hub, from, frame: buf });
-                Ok(())
-            }
-            Forward::To(to) => self.deliver_frame(clock, hub, to, buf, effects),
-            Forward::Flood(scope) => {
-                for worker in look.flood_workers(scope).filter(|worker| *worker != self.id) {
-                    effects.far_frames.push(FarFrame { hub, to: Target::Flood(worker, scope, from), buf: buf.clone() });
-                }
-                self.flood(clock, &look, hub, scope, from, &buf, effects);
-                Ok(())
-            }
-            Forward::Discard(drop) => Err(drop),
-        }
-    }
-
-    /// Delivers a flooded frame to every port of this worker that hears it.
-    #[expect(clippy::too_many_arguments, reason = "one call in two places; a struct would only rename them")]
-    fn flood(
-        &mut self,
-        clock: Clock,
-        look: &Look,
-        hub: HubId,
-        scope: Scope,
-        from: PortId,
-        buf: &PacketBuf,
-        effects: &mut Effects,
-    ) {
-        for to in look.flood(scope, from, self.id) {
-            if let Err(drop) = self.deliver_frame(clock, hub, to, buf.clone(), effects) {
-                self.count(drop);
-            }
-        }
-    }
-
-    /// Delivers a frame to one port. A frame that waited in a queue may outlive its port, so the hubs must agree.
-    fn deliver_frame(
-        &mut self,
-        clock: Clock,
-        hub: HubId,
-        to: PortId,
-        buf: PacketBuf,
-        effects: &mut Effects,
-    ) -> Result<(), Drop> {
-        if to.worker() != self.id {
-            effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf });
-            return Ok(());
-        }
-        if self.ports.get_mut(to).is_none_or(|open| open.ingress.hub() != hub) {
-            return Err(Drop::NoPort);
-        }
-        match self.ports.holder(to).ok_or(Drop::NoPort)? {
-            Holder::Link(link) => self
-                .with_peer(clock, link.peer, |peer, cx| peer.deliver_frame(cx, link.session, buf))
-                .unwrap_or(Err(Drop::NoPort)),
-            Holder::Trunk => {
-                effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf });
-                Ok(())
-            }
-        }
     }
 
     /// Sets port numbers aside for links that want one and passes their wish on; opens and frees what the peers say.
@@ -500,21 +382,6 @@ impl Worker {
             }
             self.outbox.asks.push(Ask::Join { link, port, asked });
         }
-    }
-
-    fn seal_all(&mut self, effects: &mut Effects) {
-        effects.transmits.append(&mut self.outbox.transmits);
-        if self.outbox.seal.is_empty() {
-            return;
-        }
-        let mut paths = Vec::with_capacity(self.outbox.seal.len());
-        let mut jobs = Vec::with_capacity(self.outbox.seal.len());
-        for Sealing { job, path } in self.outbox.seal.drain(..) {
-            jobs.push(job);
-            paths.push(path);
-        }
-        self.engine.seal(&mut jobs);
-        effects.transmits.extend(paths.into_iter().zip(jobs).map(|(path, job)| Transmit { path, buf: job.buf }));
     }
 
     /// Re-arms the timers of touched peers and removes those that are finished.

@@ -38,6 +38,11 @@ impl Ports {
         Self { worker, slots: Slab::new() }
     }
 
+    /// How many numbers are given.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Sets a number aside.
     pub(super) fn reserve(&mut self, holder: Holder) -> PortId {
         let slot = self.slots.insert(Slot { holder, open: None });
@@ -56,9 +61,10 @@ impl Ports {
         self.slots.try_remove(port.slot() as usize);
     }
 
-    /// Who is behind an open port of this worker.
-    pub(super) fn holder(&self, port: PortId) -> Option<Holder> {
-        self.slots.get(port.slot() as usize).filter(|slot| slot.open.is_some()).map(|slot| slot.holder)
+    /// Who is behind an open port of this worker, if it belongs to `hub`.
+    pub(super) fn holder_in(&self, hub: HubId, port: PortId) -> Option<Holder> {
+        let slot = self.slots.get(port.slot() as usize)?;
+        slot.open.as_ref().filter(|open| open.ingress.hub() == hub).map(|_| slot.holder)
     }
 
     /// The tables of a hub, by any of its ports here. Only floods that cross workers look this way.

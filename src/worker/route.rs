@@ -3,7 +3,7 @@
 use super::half_open::HalfOpen;
 use super::{Clock, TimerKey, Worker, millis};
 use crate::crypto::dh::{DhError, DhResult};
-use crate::ike::{self, IsakmpSa, Phase1};
+use crate::ike::{self, ClientHint, IsakmpSa, Phase1};
 use crate::packet::{Drop, PacketBuf, Path, Transmit};
 use crate::peer::{Ask, DhTag, Peer, PeerKey, cause_of_refusal};
 use crate::story::{Attempt, Cause};
@@ -11,6 +11,9 @@ use crate::wire::isakmp::{Cookie, ExchangeType, Header};
 use crate::wire::avp::MessageType;
 use crate::wire::l2tp::Message;
 use std::time::Duration;
+
+/// A peer that was heard this recently is alive: idle ones are asked for a sign of life every minute.
+const LIVELY: Duration = Duration::from_secs(90);
 
 /// How long an exchange stays open after a refusal: long enough for a right message after a forged one, short enough
 /// that its story is told while the user still waits.
@@ -184,16 +187,21 @@ impl Worker {
     /// A Phase 1 is finished. It joins the peer that it renews (same way, same identity, same key, and the device does
     /// not say that it has begun anew), or makes a new one.
     ///
-    /// The way must be the same from the first message on: a renewal stays on port 4500 (RFC 3947 section 4), a device
-    /// that connects begins on port 500. Behind a carrier's NAT the second is not the first although its port, its
-    /// private address and its key may be: the port's last owner died.
+    /// Most renewals stay on port 4500 from their first message on (RFC 3947 section 4), but libreswan begins each on port
+    /// 500, as a device does that connects. Behind a carrier's NAT such a device may have the port, the private address
+    /// and the key of one that has died: what begins on port 500 renews a peer only if it may be libreswan and that
+    /// peer is alive.
     fn establish(&mut self, clock: Clock, sa: IsakmpSa, attempt: Attempt) {
         let cookie = number(sa.cookies.responder);
         let path = sa.path;
-        let known = self.by_path.get(&path).filter(|_| attempt.path == path).and_then(|keys| {
+        let renewal = attempt.path == path;
+        let begins_on_500 = matches!(sa.fingerprint.hint, ClientHint::Libreswan | ClientHint::Unknown);
+        let known = self.by_path.get(&path).and_then(|keys| {
             let peers = keys.iter().filter_map(|key| self.peers.get(key.index as usize).filter(|peer| peer.key() == *key));
             // Of several that a port has had, it is the one that is alive.
-            peers.filter(|peer| peer.is_renewed_by(&sa)).max_by_key(|peer| peer.last_heard()).map(Peer::key)
+            let alive = |peer: &&Peer| clock.now.saturating_duration_since(peer.last_heard()) < LIVELY;
+            let may_renew = |peer: &&Peer| renewal || (begins_on_500 && alive(peer));
+            peers.filter(|peer| peer.is_renewed_by(&sa)).filter(may_renew).max_by_key(|peer| peer.last_heard()).map(Peer::key)
         });
         if let Some(key) = known {
             if sa.initial_contact {
@@ -259,7 +267,8 @@ impl Worker {
                 .with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf))
                 .unwrap_or(Err(Drop::UnknownTunnel));
         }
-        if Message::parse(&buf).is_ok_and(|message| message.kind != Some(MessageType::SCCRQ)) {
+        // Noise is no client: it makes neither a peer nor a story.
+        if Message::parse(&buf)?.kind != Some(MessageType::SCCRQ) {
             return Err(Drop::UnknownTunnel);
         }
         if !self.settings.raw_l2tp {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::ike::{self as client, Initiator, profile};
 use crate::config::{FileFacts, load};
-use crate::packet::Transmit;
+use crate::packet::{Datagram, Encap, PacketBuf, Transmit};
 use crate::story::Record;
 use profile::Android;
 use std::net::IpAddr;
@@ -214,6 +214,39 @@ fn clear_text_l2tp_that_is_off_is_recorded_and_never_answered() {
     assert_eq!((sccrp.len(), w.worker.population().0), (1, 1));
 }
 
+/// Tunnels are looked for among the sender's own, so nobody takes over or closes a tunnel by naming it.
+#[test]
+fn a_tunnel_that_belongs_to_another_peer_is_not_found() {
+    let message = |tunnel: &[u8], ns: u8, avps: &[u8]| {
+        let length = [0, 12 + avps.len() as u8];
+        [&[0xc8, 2], &length[..], tunnel, &[0, 0, 0, ns, 0, ns], avps].concat()
+    };
+    let sccrq = hex_literal::hex!(
+        "8008000000000001 8008000000020100 800a0000000300000003 80080000000701ff 8008000000090001 80080000000a0004"
+    );
+    let stopccn = hex_literal::hex!("8008000000000004 8008000000090001 8008000000010001");
+    let hello = hex_literal::hex!("8008000000000006");
+    let mut w = World::new(&format!("{CONFIG}listen: {{ raw_l2tp: true }}\n"));
+    let (ours, theirs) = ("198.51.100.7:1701", "192.0.2.9:1701");
+    let mut open = |from| {
+        let sccrp = w.recv(Encap::L2tp, 1701, from, &message(&[0; 2], 0, &sccrq));
+        let assigned = sccrp[0].buf.windows(6).position(|avp| avp == [0x80, 8, 0, 0, 0, 9]).unwrap() + 6;
+        sccrp[0].buf[assigned..assigned + 2].to_vec()
+    };
+    let (our_tunnel, their_tunnel) = (open(ours), open(theirs));
+    assert_ne!(our_tunnel, their_tunnel);
+    let strangers = w.worker.drops().of(Drop::UnknownTunnel);
+    for avps in [&hello[..], &stopccn] {
+        assert!(w.recv(Encap::L2tp, 1701, ours, &message(&their_tunnel, 1, avps)).is_empty());
+    }
+    assert_eq!(w.worker.drops().of(Drop::UnknownTunnel), strangers + 2);
+    // Its owner goes on with it, and only its owner ends it.
+    assert!(w.ended().is_empty());
+    let scccn = hex_literal::hex!("8008000000000003");
+    assert_eq!(w.recv(Encap::L2tp, 1701, theirs, &message(&their_tunnel, 1, &scccn)).len(), 1);
+    assert!(!w.recv(Encap::L2tp, 1701, theirs, &message(&their_tunnel, 2, &stopccn)).is_empty());
+}
+
 #[test]
 fn strangers_get_silence() {
     let mut w = World::new(CONFIG);
@@ -275,16 +308,31 @@ fn a_new_phase_1_joins_the_peer_that_it_renews_and_no_other() {
     assert_eq!(w.worker.population(), (1, 0));
     w.renewal(&mut device(apple(KEY), 2), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((1, 0), 0));
-    // Another port of the NAT, another identity (the NAT gave a dead device's port to another), another key; and a
-    // device that connects, which begins on port 500, whatever it has in common with the one that had its port before.
+    // Another port of the NAT, another identity (the NAT gave a dead device's port to another), another key.
     w.renewal(&mut device(apple(KEY), 3), PHONE, 1000);
     assert_eq!(w.worker.population(), (2, 0));
     w.renewal(&mut device(apple(KEY), 4), "192.168.1.21", 0);
     assert_eq!(w.worker.population(), (3, 0));
     w.renewal(&mut device(apple(&second_key), 5), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((4, 0), 0));
+    // A device that connects begins on port 500, whatever it has in common with the one that had its port before.
     w.phase1(&mut device(apple(KEY), 6), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((5, 0), 0));
+}
+
+#[test]
+fn libreswan_renews_on_port_500_as_long_as_it_is_alive() {
+    let libreswan = || client::Config {
+        initial_contact: client::InitialContact::Never,
+        ..profile::libreswan(KEY.into())
+    };
+    let mut w = World::new(CONFIG);
+    w.phase1(&mut device(libreswan(), 1), PHONE, 0);
+    w.phase1(&mut device(libreswan(), 2), PHONE, 0);
+    assert_eq!((w.worker.population(), w.ended().len()), ((1, 0), 0));
+    w.clock.now += Duration::from_secs(91);
+    w.phase1(&mut device(libreswan(), 3), PHONE, 0);
+    assert_eq!((w.worker.population(), w.ended().len()), ((2, 0), 0));
 }
 
 #[test]

@@ -231,6 +231,47 @@ fn every_allowed_authentication_works() {
 }
 
 #[test]
+fn eap_is_spoken_with_whom_it_pleases() {
+    use ppp::AuthMethod::{EapMd5, EapMsChapV2, MsChapV2};
+    for (profile, spoken, expected) in [
+        (Profile::strongswan(), Some(EapMsChapV2), EapMsChapV2),
+        (Profile::strongswan(), Some(EapMd5), EapMd5),
+        // pppd with refuse-eap, Apple, and Windows as it comes: they name what they want instead.
+        (Profile::android(Android::Seven), None, MsChapV2),
+        (Profile::ios17(), None, MsChapV2),
+        (Profile::windows10(), None, MsChapV2),
+    ] {
+        let mut world = World::with(Office::default().top("ppp: { auth: [eap-mschapv2, eap-md5, mschapv2] }"));
+        let mut profile = profile;
+        if let Some(method) = spoken {
+            profile.ppp = profile.ppp.with_auth(&[method]);
+        }
+        let name = profile.name;
+        let client = at_home(&mut world, profile, "jiro");
+        assert_eq!(world.connect(client).auth, Some(expected), "{name}");
+        assert!(world.ping(client, crate::world::OFFICE_GATEWAY), "{name}");
+    }
+}
+
+/// Whoever holds the group's key could impersonate the gateway: Aggressive Mode is for configured groups alone.
+#[test]
+fn aggressive_mode_without_a_group_is_refused_by_name() {
+    use sekisho::client::ike::Mode;
+    use sekisho::wire::isakmp::payload::Identity;
+    for profile in [Profile::android(Android::Seven), Profile::ios17()] {
+        let mut world = World::new();
+        let mut profile = profile;
+        let name = Identity { kind: sekisho::wire::isakmp::payload::IdType::KEY_ID, protocol: 0, port: 0, data: b"mygroup".to_vec() };
+        Arc::make_mut(&mut profile.ike).mode = Mode::Aggressive(name);
+        let client = at_home(&mut world, profile, "jiro");
+        let reason = world.fail_to_connect(client);
+        assert!(matches!(reason, Reason::Ike(_)), "{reason:?}");
+        assert!(!world.gateway().causes().is_empty());
+        assert!(world.gateway().causes().iter().all(|cause| *cause == Cause::AggressiveModeRefused));
+    }
+}
+
+#[test]
 fn an_empty_pool_is_named() {
     let mut office = Office::default();
     office.office = vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.11 }".into()];
@@ -258,4 +299,24 @@ fn an_ikev2_client_is_told_and_recorded() {
     assert_eq!(world.gateway().causes(), [Cause::Ikev2Client]);
     let answers = world.heard().into_iter().filter(|(direction, _)| *direction == Direction::FromGateway).count();
     assert_eq!(answers, 1);
+}
+
+/// What runs is followed stage by stage, and leads from the session to its story.
+#[test]
+fn a_running_attempt_is_followed_to_its_traffic() {
+    use sekisho::story::Stage;
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    world.connect(client);
+    let stage = |world: &World| {
+        let session = world.gateway().session("jiro").unwrap();
+        world.gateway().gatehouse.stories().attempt(session.attempt).map(|attempt| attempt.stage())
+    };
+    assert_eq!(stage(&world), Some(Stage::LinkUp));
+    world.ping(client, crate::world::OFFICE_GATEWAY);
+    assert_eq!(stage(&world), Some(Stage::Traffic));
+    let attempt = world.gateway().session("jiro").unwrap().attempt;
+    world.stop(client);
+    assert_eq!(world.gateway().last_story().attempt, attempt);
+    assert_eq!(world.gateway().gatehouse.stories().running_count(), 0);
 }

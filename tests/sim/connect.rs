@@ -182,3 +182,58 @@ fn a_clean_start_drops_nothing() {
     let drops: Vec<_> = world.gateway().workers[0].drops().iter().collect();
     assert!(drops.iter().all(|(drop, _)| matches!(drop, Drop::Repeated | Drop::Keepalive)), "{drops:?}");
 }
+
+/// Quick Mode with its own key agreement, which takes its time.
+#[test]
+fn perfect_forward_secrecy_works_where_a_client_wants_it() {
+    use sekisho::crypto::suite::DhGroup;
+    for group in [DhGroup::Modp2048, DhGroup::Ecp256] {
+        let mut world = World::new();
+        world.gateway_mut().dh_delay = Duration::from_millis(200);
+        let mut profile = Profile::strongswan().with_lifetimes(600, 30);
+        std::sync::Arc::make_mut(&mut profile.ike).pfs = Some(group);
+        let home = world.nat(Nat::home());
+        let client = world.client(profile, "jiro", home);
+        world.connect(client);
+        world.run_for(Duration::from_secs(100));
+        assert!(world[client].rekeys() >= 3);
+        assert!(world.ping(client, OFFICE_GATEWAY));
+    }
+}
+
+/// Older Androids cut the ICV of SHA2-256 to 96 bits: told by their packets, and answered in kind.
+#[test]
+fn a_truncating_client_is_understood() {
+    use sekisho::crypto::suite::EspAuth;
+    for truncates in [true, false] {
+        let mut profile = Profile::android(sekisho::client::ike::profile::Android::Six);
+        profile.truncates_sha256 = truncates;
+        std::sync::Arc::make_mut(&mut profile.ike).esp.retain(|suite| suite.auth() == EspAuth::HmacSha256_128);
+        let mut world = World::new();
+        let home = world.nat(Nat::home());
+        let client = world.client(profile.with_lifetimes(600, 30), "jiro", home);
+        world.connect(client);
+        assert!(world.ping(client, OFFICE_GATEWAY));
+        world.run_for(Duration::from_secs(100));
+        assert!(world[client].rekeys() >= 3);
+        assert!(world.ping(client, OFFICE_GATEWAY));
+    }
+}
+
+/// It offers SHA2-256 before SHA-1, but one cannot know what it does with it.
+#[test]
+fn sha2_256_is_not_chosen_for_whoever_may_truncate_it() {
+    use sekisho::crypto::suite::EspAuth;
+    for profile in Profile::all() {
+        let name = profile.name;
+        let may = name.starts_with("android") || name.starts_with("ios") || name == "macos";
+        let mut world = World::new();
+        let client = world.client(profile, "jiro", None);
+        world.connect(client);
+        let chosen = world[client].events.iter().find_map(|event| match event {
+            Event::EspUp { suite } => Some(suite.auth()),
+            _ => None,
+        });
+        assert!(!may || chosen != Some(EspAuth::HmacSha256_128), "{name}: {chosen:?}");
+    }
+}

@@ -5,12 +5,19 @@
 //! writes what passed the gateway's network interface to `<dir>/<test>.pcap`, `SEKISHO_TEST_LOG=1` prints the gateway's
 //! log. Any line of level ERROR fails a test, and so does anything that a real client of a kind would not stand.
 
+#![allow(unreachable_pub, missing_docs, reason = "a test")]
+#![allow(dead_code, reason = "a vocabulary for tests, not all of it used at all times")]
+
 mod net;
 mod world;
 
 mod causes;
 mod admission;
 mod connect;
+mod ends;
+mod hostile;
+mod limits;
 mod many;
+mod moves;
 mod rekey;
 mod traffic;

@@ -130,7 +130,8 @@ fn initial_contact_harms_no_other() {
 /// The NAT forgets a dead client's mapping and gives its port to another one, while the gateway still remembers the dead.
 #[test]
 fn a_dead_clients_port_is_used_by_another() {
-    for profile in Profile::all() {
+    // libreswan renews on port 500 as well, so that within 90 s of the dead one's last packet the two look alike.
+    for profile in Profile::all().into_iter().filter(|profile| profile.name != "libreswan") {
         let name = profile.name;
         let mut world = World::new();
         let carrier = world.nat(Nat::stingy());

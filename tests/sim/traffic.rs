@@ -112,3 +112,74 @@ fn the_longest_packets_pass() {
         }
     }
 }
+
+/// Windows asks over the link for what IPCP has no words for; Apple reads the answer only if option 53 is its first.
+#[test]
+fn a_dhcpinform_over_the_link_is_answered() {
+    use sekisho::wire::dhcp::{CLIENT_PORT, Code, Message, MessageType, REQUEST, SERVER_PORT};
+    use sekisho::wire::inet::udp_packet;
+    for profile in [Profile::windows10(), Profile::macos()] {
+        let mut office = crate::world::Office::default();
+        office.office =
+            vec!["network: 10.60.0.0/24".into(), "dhcp: { dns: [10.60.0.1], domain: office.example }".into()];
+        let mut world = World::with(office);
+        let home = world.nat(Nat::home());
+        let client = world.client(profile, "jiro", home);
+        let address = world.connect(client).address;
+        let mut inform = Message {
+            op: REQUEST,
+            htype: 8,
+            hlen: 6,
+            hops: 0,
+            xid: 7,
+            secs: 0,
+            flags: 0,
+            ciaddr: address,
+            yiaddr: [0, 0, 0, 0].into(),
+            siaddr: [0, 0, 0, 0].into(),
+            giaddr: [0, 0, 0, 0].into(),
+            chaddr: [0; 16],
+            options: Vec::new(),
+        };
+        inform.push(Code::MESSAGE_TYPE, &[MessageType::INFORM.0]);
+        inform.push(Code::CLIENT_ID, &[8, 0, 0, 0, 1, 0, 0]);
+        inform.push(Code::PARAMETER_LIST, &[6, 44, 43, 1, 249, 15]);
+        let packet = udp_packet((address, CLIENT_PORT), ([255; 4].into(), SERVER_PORT), &inform.emit(548));
+        world.send_ip(client, packet);
+        world.run_for(Duration::from_secs(1));
+        let [answer] = &world[client].inbox.datagrams[..] else { panic!("one answer") };
+        assert_eq!((answer.from, answer.to), ((OFFICE_GATEWAY, SERVER_PORT), (address, CLIENT_PORT)));
+        let ack = Message::parse(&answer.payload).unwrap();
+        assert_eq!((ack.kind(), ack.xid), (Some(MessageType::ACK), 7));
+        assert_eq!(ack.options[0].0, Code::MESSAGE_TYPE);
+        assert_eq!(ack.option(Code::DOMAIN), Some(&b"office.example"[..]));
+        assert_eq!(ack.option(Code::SUBNET_MASK), Some(&[255, 255, 255, 0][..]));
+        // It is for the asker alone.
+        assert_eq!(world.gateway().uplinks[OFFICE].inbox.datagrams.len(), 0);
+    }
+}
+
+/// A client on one worker, its peer and its uplink on others, everything at once.
+#[test]
+fn traffic_across_workers_loses_nothing() {
+    let mut world = World::with(crate::world::Office::default().top("workers: 4"));
+    let clients: Vec<_> = (0..6)
+        .map(|n| {
+            let nat = world.nat(Nat::home());
+            let client = world.client(Profile::strongswan(), &format!("u{n}"), nat);
+            world.connect(client);
+            client
+        })
+        .collect();
+    let mut flows = Vec::new();
+    for (n, client) in clients.iter().enumerate() {
+        flows.push(world.flow(*client, clients[(n + 1) % clients.len()], 20, 200));
+        flows.push(world.flow(*client, End::Uplink(OFFICE), 20, 200));
+        flows.push(world.flow(End::Uplink(OFFICE), *client, 20, 200));
+    }
+    world.run_for(Duration::from_secs(10));
+    for flow in flows {
+        let tally = world.stop_flow(flow);
+        assert_eq!((tally.lost, tally.doubled, tally.refused), (0, 0, 0));
+    }
+}

@@ -1,6 +1,8 @@
-//! One packet at a time, in safe code: the reference.
+//! One packet at a time, in safe code: the reference, and what runs where the CPU has no AES instructions or the suite no
+//! kernel.
 
-use super::{GcmKey, MAX_IV, OpenCipher, OpenJob, SealCipher, SealJob};
+use super::key::{GcmKey, OpenCipher, SealCipher};
+use super::{MAX_IV, OpenJob, SealJob, lanes};
 use crate::crypto::cbc::{DecryptKey, EncryptKey};
 use crate::crypto::hmac::HmacKey;
 use crate::crypto::suite::{ESP_HEADER_LEN, ESP_TRAILER_LEN, EspSuite};
@@ -15,13 +17,35 @@ struct Unsealed;
 ///
 /// The IV must be unpredictable for CBC and unique under the key for GCM: [`EspEngine`](super::EspEngine) sees to it.
 pub fn seal(job: &mut SealJob, iv: &[u8; MAX_IV]) {
+    frame(job, iv);
+    if !lanes::seal_alone(job) {
+        seal_framed(job);
+    }
+}
+
+/// Opens one packet. Lengths that cannot be are [`Drop::BadIcv`] here: whoever made the job has looked at them before.
+pub fn open(job: &mut OpenJob) {
+    if !lanes::open_alone(job) {
+        open_portable(job);
+    }
+}
+
+/// Puts trailer, IV and header around the payload.
+pub(super) fn frame(job: &mut SealJob, iv: &[u8; MAX_IV]) {
     let suite = job.key.suite();
-    let iv = &iv[..suite.cipher().iv_len()];
     pad(&mut job.buf, suite, job.next_header);
-    job.buf.put_front(iv);
-    job.buf.put_front(&header(job.spi, job.seq));
+    let mut front = [0; ESP_HEADER_LEN + MAX_IV];
+    front[..ESP_HEADER_LEN].copy_from_slice(&header(job.spi, job.seq));
+    front[ESP_HEADER_LEN..].copy_from_slice(iv);
+    job.buf.put_front(&front[..ESP_HEADER_LEN + suite.cipher().iv_len()]);
+}
+
+/// Encrypts and authenticates a framed packet, unless its key is for the lanes.
+pub(super) fn seal_framed(job: &mut SealJob) {
+    let iv_len = job.key.suite().cipher().iv_len();
     let sealed = match &job.key.cipher {
-        SealCipher::Cbc { cipher, mac } => seal_cbc(&mut job.buf, cipher, mac, iv.len(), job.icv_len.into()),
+        SealCipher::Lanes(_) => return,
+        SealCipher::Cbc(keys) => seal_cbc(&mut job.buf, &keys.0, &keys.1, iv_len, job.icv_len.into()),
         SealCipher::Gcm(key) => seal_gcm(&mut job.buf, key),
     };
     if sealed.is_err() {
@@ -29,12 +53,13 @@ pub fn seal(job: &mut SealJob, iv: &[u8; MAX_IV]) {
     }
 }
 
-/// Opens one packet. Lengths that cannot be are [`Drop::BadIcv`] here: whoever made the job has looked at them before.
-pub fn open(job: &mut OpenJob) {
+/// Verifies and decrypts a packet, unless its key is for the lanes.
+pub(super) fn open_portable(job: &mut OpenJob) {
     let iv_len = job.key.suite().cipher().iv_len();
     let icv_len = usize::from(job.icv_len);
     job.result = match &job.key.cipher {
-        OpenCipher::Cbc { cipher, mac } => open_cbc(&mut job.buf, cipher, mac, iv_len, icv_len),
+        OpenCipher::Lanes(_) => return,
+        OpenCipher::Cbc(keys) => open_cbc(&mut job.buf, &keys.0, &keys.1, iv_len, icv_len),
         OpenCipher::Gcm(key) => open_gcm(&mut job.buf, key),
     };
 }
@@ -48,14 +73,15 @@ fn pad(buf: &mut PacketBuf, suite: EspSuite, next_header: u8) {
     let block = suite.cipher().block_len();
     let unpadded = buf.len() + ESP_TRAILER_LEN;
     let pad_len = unpadded.next_multiple_of(block) - unpadded;
+    let trailer = buf.open_back(pad_len + ESP_TRAILER_LEN);
+    let (padding, last) = trailer.split_at_mut(pad_len);
+    padding.copy_from_slice(&COUNTING[..pad_len]);
     // A block has at most 16 bytes.
-    let pad_len = pad_len as u8;
-    let trailer = buf.open_back(usize::from(pad_len) + ESP_TRAILER_LEN);
-    for (byte, value) in trailer.iter_mut().zip(1..=pad_len) {
-        *byte = value;
-    }
-    trailer[usize::from(pad_len)..].copy_from_slice(&[pad_len, next_header]);
+    last.copy_from_slice(&[pad_len as u8, next_header]);
 }
+
+/// The longest padding: one less than a block.
+const COUNTING: [u8; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 fn seal_cbc(
     buf: &mut PacketBuf,

@@ -182,3 +182,15 @@ fn phase_2_refusals_name_what_is_missing() {
     let described = describe_phase2(&offer(Protocol::ESP, vec![phase2(2, &[(5, 9), (4, 2), (3, 77)])]));
     assert_eq!(described, ["transform 2/auth 9/group 77 TRANSPORT"]);
 }
+
+#[test]
+fn a_transform_with_an_attribute_that_we_do_not_know_is_passed_over() {
+    // PRF (13) and field size (15) of RFC 2409 appendix A, and one of the private range.
+    for unknown in [13, 15, 16384] {
+        assert_eq!(
+            chosen1(vec![with(&[(4, 19), (unknown, 1)]), phase1(&GOOD)]).unwrap(),
+            "AES-256-CBC/SHA1/MODP-2048"
+        );
+        assert_eq!(chosen1(vec![with(&[(unknown, 1)])]), Err(Mismatch::Combination));
+    }
+}

@@ -1,8 +1,9 @@
 use super::*;
 use crate::client::ike::profile::{self, Android, AttributeOrder};
+use crate::crypto::cbc;
 use crate::crypto::suite::{DhGroup, HashAlg, IkeCipher, IkeSuite};
-use crate::wire::isakmp::payload::NotifyType;
-use crate::wire::isakmp::{Chain, ExchangeType, PayloadType};
+use crate::wire::isakmp::payload::{IdType, Identity, NotifyType};
+use crate::wire::isakmp::{Chain, ExchangeType, Header, PayloadType};
 use std::net::IpAddr;
 
 fn clients() -> Vec<(ClientHint, client::Config)> {
@@ -113,6 +114,26 @@ fn answers_hold_nothing_that_racoon_would_not_expect() {
     assert_eq!(kinds(&world.replies[0]), [P::SA, P::VENDOR_ID, P::VENDOR_ID]);
     assert_eq!(kinds(&world.replies[1]), [P::KE, P::NONCE, P::NAT_D, P::NAT_D]);
     assert_eq!(world.replies[0][8], 7, "the worker's number in our cookie");
+}
+
+/// Message 6 is encrypted with the last block of message 5 as its IV.
+#[test]
+fn our_identity_is_our_address_and_names_no_port() {
+    for (hint, config) in clients() {
+        let mut world = World::new(config);
+        world.connect();
+        let (_, request) = &world.requests[2];
+        let cipher = world.sa().suite.cipher;
+        let (header, body) = Header::parse(&world.replies[2]).unwrap();
+        let mut plain = body.to_vec();
+        let iv = &request[request.len() - cipher.block_len()..];
+        cbc::decrypt(cipher, world.sa().cipher_key(), iv, &mut plain).unwrap();
+        let chain = Chain::parse(header.first, &plain).unwrap();
+        let id = Identity::parse(chain.first(PayloadType::ID).unwrap()).unwrap();
+        assert_eq!((id.kind, id.protocol, id.port), (IdType::IPV4_ADDR, 0, 0), "{hint}");
+        let address = SERVER.parse::<std::net::Ipv4Addr>().unwrap();
+        assert_eq!(id.data, address.octets(), "{hint}");
+    }
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Nat {
     pub fn rebind(&mut self) {
         self.forget();
         self.ports = Ports::Sequential;
-        self.next_port += 1000;
+        self.next_port += 100;
     }
 
     /// From inside to outside. Only UDP passes: ESP has no ports to tell two insides apart by.

@@ -10,14 +10,15 @@ mod uplink;
 pub use flow::{End, FlowId, Tally};
 pub use gateway::{Gateway, Leases};
 pub use host::Inbox;
-pub use office::{Office, PSK, password};
+pub use office::{BEGIN, Office, PSK, password};
+pub use sekisho::client::Reason;
 
 use crate::net::line::Line;
 use crate::net::nat::Nat;
 use crate::net::pcap::Pcap;
 use crate::net::{Packet, Proto};
 use log::Log;
-use sekisho::client::{self, Device, Event, Profile, Reason};
+use sekisho::client::{self, Device, Event, Profile};
 use sekisho::config::Config;
 use sekisho::crypto::Secret;
 use sekisho::entropy::Entropy;
@@ -300,6 +301,18 @@ impl World {
         self[id].device.vanish();
     }
 
+    /// Takes a client, which must not be connected, to another network.
+    pub fn move_client(&mut self, id: ClientId, nat: impl Into<Option<NatId>>) {
+        assert!(!self[id].device.is_active());
+        let nat = nat.into();
+        let address = match nat {
+            Some(nat) => self.give_address(nat, 192),
+            None => Ipv4Addr::new(192, 0, 2, id.0 as u8 + 101),
+        };
+        (self[id].nat, self[id].address) = (nat, address);
+        self[id].device.set_path(ike_path(address));
+    }
+
     /// Closes the lid: nothing is sent, nothing received, no timer fires until [`Self::wake`].
     pub fn suspend(&mut self, id: ClientId) {
         self[id].asleep = true;
@@ -362,6 +375,11 @@ impl World {
     /// A datagram from anywhere to the gateway, whoever its sender claims to be.
     pub fn inject(&mut self, packet: Packet) {
         self.schedule(Duration::from_millis(1), Arrival::AtGateway(packet));
+    }
+
+    /// A datagram to a client, whoever its sender claims to be.
+    pub fn inject_to_client(&mut self, packet: Packet) {
+        self.schedule(Duration::from_millis(1), Arrival::FromGateway(packet));
     }
 
     /// From now on packets share the fate that this function decides: true means lost.
@@ -506,7 +524,7 @@ impl World {
     }
 
     /// Sends what a device wants sent and delivers what it received.
-    fn carry_out(&mut self, id: ClientId, out: client::Output) {
+    pub fn carry_out(&mut self, id: ClientId, out: client::Output) {
         for transmit in out.transmits {
             self.leave_client(id, Packet::sent(transmit.path, &transmit.buf));
         }

@@ -1,0 +1,432 @@
+//! The way of a packet through the core, without sockets: `cargo bench --bench path [-- part of a row's name]`.
+//!
+//! A whole gateway core with simulated clients is set up by the real exchanges; then packets go through its worker as the
+//! shell's threads pass them: **in** from the bytes of an ESP packet to the bytes that are written to the TAP, **out**
+//! from what a read of the TAP gave to the datagram that is sent, **through** from one client to another. "Plain" is the
+//! same core with one packet a call, a buffer of its own for each, no large frames.
+//!
+//! All run in the same process, in turns; what counts is the thread's CPU time, and a figure is the median of its rounds
+//! in nanoseconds a packet.
+#![allow(clippy::print_stdout, reason = "a report is what this program is for")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot run may stop")]
+#![allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+#![allow(unreachable_pub, dead_code, reason = "parts of the simulation, of which not all is used here")]
+
+#[path = "../sim/world"]
+mod world {
+    pub mod gateway;
+    pub mod host;
+    pub mod office;
+    pub mod uplink;
+}
+
+use nix::time::{ClockId, clock_gettime};
+use sekisho::client::{Device, Event, Output, Profile};
+use sekisho::crypto::Secret;
+use sekisho::entropy::Entropy;
+use sekisho::esp::{ReplayWindow, Verdict};
+use sekisho::packet::{Datagram, Encap, PacketBuf, Path, Pool};
+use sekisho::peer::Frame;
+use sekisho::ppp::Login;
+use sekisho::uplink::{Gather, Offload, split};
+use sekisho::wire::inet::{self, Protocol};
+use sekisho::worker::{Batch, Clock, Effects};
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use world::gateway::{Gateway, Leases};
+use world::office::{BEGIN, Office, PSK, password};
+
+const CLIENTS: usize = 32;
+/// Packets of a turn, as the shell reads them.
+const TURN: usize = 264;
+const ROUNDS: usize = 31;
+/// Turns of a round: a look at the clock must not count.
+const TURNS: usize = 4;
+/// Bytes of the inner packets.
+const INNER: usize = 1380;
+const OFFICE: usize = 1;
+const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const BEYOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
+
+fn cpu_nanos() -> f64 {
+    let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
+    (now.tv_sec() * 1_000_000_000 + now.tv_nsec()) as f64
+}
+
+/// What a row measures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+    Through,
+}
+
+struct Client {
+    device: Device,
+    address: Ipv4Addr,
+    seq: u32,
+}
+
+struct Bench {
+    now: Instant,
+    gateway: Gateway,
+    clients: Vec<Client>,
+    suite: String,
+    space: Pool,
+    batch: Batch,
+    effects: Effects,
+    gather: Gather,
+    written: usize,
+}
+
+fn outside(n: usize) -> Ipv4Addr {
+    Ipv4Addr::new(203, 0, 113, n as u8 + 1)
+}
+
+impl Bench {
+    fn new(profile: &Profile) -> Self {
+        let mut entropy = Entropy::from_number(7);
+        let now = Instant::now();
+        let config = Arc::new(Office::default().config());
+        let gateway = Gateway::new(Clock { now, unix: BEGIN }, &config, false, &mut entropy, Leases::new());
+        let mut bench = Self {
+            now,
+            gateway,
+            clients: Vec::new(),
+            suite: String::new(),
+            space: Pool::default(),
+            batch: Batch::default(),
+            effects: Effects::default(),
+            gather: Gather::new(Offload::ALL),
+            written: 0,
+        };
+        let profile = Arc::new(profile.clone().with_psk(PSK));
+        for n in 0..CLIENTS {
+            let user = format!("u{n}");
+            let login = Login { name: user.clone().into_bytes(), password: Secret::new(password(&user).into_bytes()) };
+            let path = Path {
+                encap: Encap::Ike,
+                local: SocketAddr::from(([192, 168, 1, 2], 500)),
+                remote: SocketAddr::from((SERVER, 500)),
+            };
+            let device = Device::new(profile.clone(), login, path, entropy.fork());
+            bench.clients.push(Client { device, address: Ipv4Addr::UNSPECIFIED, seq: 1 });
+            bench.connect(n);
+        }
+        bench
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { now: self.now, unix: BEGIN + 1 }
+    }
+
+    /// Carries packets between all clients and the gateway until `n` is up.
+    fn connect(&mut self, n: usize) {
+        let mut out = Output::default();
+        self.clients[n].device.start(self.now, &mut out);
+        let mut up = false;
+        while !up {
+            self.now += Duration::from_millis(1);
+            let clock = self.clock();
+            let mut events = std::mem::take(&mut out.events);
+            self.gateway.recv(clock, datagrams(n, &mut out));
+            for transmit in std::mem::take(&mut self.gateway.transmits) {
+                let at = (0..CLIENTS).find(|n| transmit.path.remote.ip() == outside(*n)).unwrap();
+                let mut path = transmit.path;
+                (path.local, path.remote) = (path.remote, path.local);
+                path.local.set_ip([192, 168, 1, 2].into());
+                let mut sink = Output::default();
+                let out = if at == n { &mut out } else { &mut sink };
+                let _ = self.clients[at].device.handle_datagram(self.now, path, transmit.buf, out);
+            }
+            events.append(&mut out.events);
+            for event in events {
+                match event {
+                    Event::EspUp { suite } => self.suite = suite.to_string(),
+                    Event::Up(params) => {
+                        self.clients[n].address = params.address;
+                        up = true;
+                    }
+                    Event::Down(reason) => panic!("{reason:?}"),
+                    _ => {}
+                }
+            }
+            if self.clients[n].device.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.clients[n].device.handle_timeout(self.now, &mut out);
+            }
+            if self.gateway.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.gateway.handle_timeout(clock);
+            }
+        }
+        // The rest of the conversation, and the gateway's ARP for a first packet from the uplink.
+        self.gateway.recv(self.clock(), datagrams(n, &mut out));
+        let hello = inet::udp_packet((BEYOND, 9), (self.clients[n].address, 9), b"hello");
+        self.gateway.send_from_uplink(self.clock(), OFFICE, hello);
+        self.gateway.transmits.clear();
+    }
+
+    /// Datagrams of a turn, in runs of `run` of one client; `through` says that they go to the next client.
+    fn arrivals(&mut self, run: usize, through: bool) -> Vec<Datagram> {
+        let mut arrivals = Vec::new();
+        for n in 0..TURN.div_ceil(run) {
+            let at = n % CLIENTS;
+            let to = if through { self.clients[(at + 1) % CLIENTS].address } else { BEYOND };
+            let client = &mut self.clients[at];
+            let mut out = Output::default();
+            for _ in 0..run.min(TURN - arrivals.len()) {
+                let packet = segment(client.address, to, &mut client.seq);
+                client.device.send_ip(self.now, packet, &mut out).unwrap();
+            }
+            arrivals.append(&mut datagrams(at, &mut out));
+        }
+        arrivals
+    }
+
+    /// What reads of the TAP give for a turn: large frames of `run` segments each.
+    fn reads(&mut self, run: usize, large: bool) -> Vec<Vec<u8>> {
+        let (mut reads, mut gather) = (Vec::new(), Gather::new(if large { Offload::ALL } else { Offload::default() }));
+        let mut left = TURN;
+        for n in 0..TURN.div_ceil(run) {
+            let client = &mut self.clients[n % CLIENTS];
+            for _ in 0..run.min(left) {
+                let packet = segment(BEYOND, client.address, &mut client.seq);
+                gather.put(self.gateway.uplinks[OFFICE].send_ip(packet).remove(0));
+            }
+            left -= run.min(left);
+            gather.flush(&mut self.space, |pieces| reads.push(pieces.concat()));
+        }
+        reads
+    }
+
+    /// One turn with all that there is, as the shell's threads do it. Returns how many packets came out.
+    fn turn(&mut self, arrivals: &[Datagram], reads: &[Vec<u8>]) -> usize {
+        let clock = self.clock();
+        let port = self.gateway.uplinks[OFFICE].port;
+        let worker = &mut self.gateway.workers[0];
+        let pool = worker.pool();
+        for Datagram { path, buf } in arrivals {
+            self.batch.datagrams.push(Datagram { path: *path, buf: pool.copy(buf) });
+        }
+        let mut frames = Vec::new();
+        for read in reads {
+            split(read, pool, &mut frames).unwrap();
+        }
+        self.batch.frames.extend(frames.drain(..).map(|buf| Frame { from: port, buf }));
+        worker.handle_batch(clock, &mut self.batch, &mut self.effects);
+        let pool = worker.pool();
+        let mut passed = self.effects.transmits.len() + self.effects.far_frames.len();
+        self.effects.transmits.sort_by_key(|transmit| transmit.path);
+        for transmit in self.effects.transmits.drain(..) {
+            pool.give(black_box(transmit.buf));
+        }
+        for frame in self.effects.far_frames.drain(..) {
+            self.gather.put(frame.buf);
+        }
+        let written = &mut self.written;
+        self.gather.flush(pool, |pieces| *written += black_box(pieces).len());
+        passed -= self.effects.asks.len();
+        passed
+    }
+
+    /// The same with one packet at a time.
+    fn plain_turn(&mut self, arrivals: &[Datagram], reads: &[Vec<u8>]) -> usize {
+        let clock = self.clock();
+        let port = self.gateway.uplinks[OFFICE].port;
+        let mut passed = 0;
+        let mut one = |batch: &mut Batch, effects: &mut Effects| {
+            self.gateway.workers[0].handle_batch(clock, batch, effects);
+            passed += effects.transmits.len() + effects.far_frames.len() - effects.asks.len();
+            effects.transmits.drain(..).for_each(|transmit| drop(black_box(transmit.buf)));
+            for mut frame in effects.far_frames.drain(..) {
+                frame.buf.put_front(&[0; sekisho::uplink::HEADER]);
+                drop(black_box(frame.buf));
+            }
+        };
+        for Datagram { path, buf } in arrivals {
+            let mut copy = PacketBuf::with_capacity(sekisho::packet::POOLED);
+            copy.put_back(buf);
+            self.batch.datagrams.push(Datagram { path: *path, buf: copy });
+            one(&mut self.batch, &mut self.effects);
+        }
+        for read in reads {
+            let mut copy = PacketBuf::with_capacity(sekisho::packet::POOLED);
+            copy.put_back(&read[sekisho::uplink::HEADER..]);
+            self.batch.frames.push(Frame { from: port, buf: copy });
+            one(&mut self.batch, &mut self.effects);
+        }
+        passed
+    }
+
+    fn round(&mut self, way: Way, run: usize, plain: bool) -> f64 {
+        let mut nanos = 0.0;
+        for _ in 0..TURNS {
+            self.now += Duration::from_micros(200);
+            let (arrivals, reads) = match way {
+                Way::In => (self.arrivals(run, false), Vec::new()),
+                Way::Out => (Vec::new(), self.reads(run, !plain)),
+                Way::Through => (self.arrivals(run, true), Vec::new()),
+            };
+            let began = cpu_nanos();
+            let passed = if plain { self.plain_turn(&arrivals, &reads) } else { self.turn(&arrivals, &reads) };
+            nanos += cpu_nanos() - began;
+            assert_eq!(passed, TURN, "{:?}", self.gateway.workers[0].drops());
+        }
+        nanos / (TURN * TURNS) as f64
+    }
+}
+
+/// What a client has to send, as the gateway receives it.
+fn datagrams(n: usize, out: &mut Output) -> Vec<Datagram> {
+    let seen = |mut path: Path| {
+        (path.local, path.remote) = (path.remote, path.local);
+        path.remote.set_ip(outside(n).into());
+        path
+    };
+    out.transmits.drain(..).map(|transmit| Datagram { path: seen(transmit.path), buf: transmit.buf }).collect()
+}
+
+/// A TCP segment, [`INNER`] bytes as an IP packet.
+fn segment(from: Ipv4Addr, to: Ipv4Addr, seq: &mut u32) -> PacketBuf {
+    let payload = INNER - 40;
+    let mut tcp = vec![0x12, 0x34, 0x01, 0xBB];
+    tcp.extend(seq.to_be_bytes());
+    tcp.extend([0, 0, 0, 1, 0x50, 0x10, 0xFF, 0xFF, 0, 0, 0, 0]);
+    tcp.resize(INNER - 20, 0x5A);
+    let sum = inet::fold(inet::add(inet::pseudo_header(from, to, Protocol::TCP, tcp.len()), &tcp));
+    tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+    let mut packet = PacketBuf::from_slice(&tcp);
+    inet::put_ipv4(&mut packet, Protocol::TCP, from, to);
+    // DF: its number in the flow means nothing.
+    packet[6] = 0x40;
+    packet[10..12].fill(0);
+    let sum = inet::fold(inet::add(0, &packet[..20]));
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    *seq = seq.wrapping_add(payload as u32);
+    packet
+}
+
+struct Row {
+    name: String,
+    way: Way,
+    run: usize,
+    plain: bool,
+    nanos: Vec<f64>,
+}
+
+fn median(nanos: &mut [f64]) -> f64 {
+    nanos.sort_by(f64::total_cmp);
+    nanos[nanos.len() / 2]
+}
+
+fn passes(filter: &str) {
+    for profile in [Profile::macos(), Profile::android(sekisho::client::ike::profile::Android::Six)] {
+        let mut bench = Bench::new(&profile);
+        println!("\n{}: {INNER} bytes inside, turns of {TURN}, {CLIENTS} clients", bench.suite);
+        let mut rows = Vec::new();
+        for (way, word) in [(Way::In, "in"), (Way::Out, "out"), (Way::Through, "through")] {
+            for (run, plain) in [(1, true), (1, false), (4, false), (16, false), (44, false)] {
+                let name = if plain { format!("{word}, plain") } else { format!("{word}, runs of {run}") };
+                if name.contains(filter) || plain {
+                    rows.push(Row { name, way, run, plain, nanos: Vec::new() });
+                }
+            }
+        }
+        let mut made = 0;
+        for round in 0..=ROUNDS {
+            for row in &mut rows {
+                let nanos = bench.round(row.way, row.run, row.plain);
+                if round > 0 {
+                    row.nanos.push(nanos);
+                }
+            }
+            if round == 0 {
+                made = bench.gateway.workers[0].pool().made();
+            }
+        }
+        made = bench.gateway.workers[0].pool().made() - made;
+        let mut plain = 0.0;
+        for row in &mut rows {
+            let nanos = median(&mut row.nanos);
+            if row.plain {
+                plain = nanos;
+            }
+            println!("{:24} {nanos:8.0} ns   {:5.2} x", row.name, plain / nanos);
+        }
+        println!("buffers made after the first round: {made}");
+    }
+}
+
+/// Measures `work`, which does `each` things.
+fn part(name: &str, filter: &str, each: usize, mut work: impl FnMut()) {
+    if !name.contains(filter) {
+        return;
+    }
+    let mut nanos: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let began = cpu_nanos();
+            (0..8).for_each(|_| work());
+            (cpu_nanos() - began) / (each * 8) as f64
+        })
+        .collect();
+    println!("{name:40} {:8.1} ns", median(&mut nanos));
+}
+
+fn parts(filter: &str) {
+    println!("\nparts, nanoseconds a packet");
+    let mut seq = 0;
+    let mut window = ReplayWindow::default();
+    part("replay window, in order", filter, 1024, || {
+        for _ in 0..1024 {
+            seq += 1;
+            assert!(window.would_accept(seq) && window.commit(seq) != Verdict::Replayed);
+        }
+    });
+    let mut bench = Bench::new(&Profile::macos());
+    let (view, mac) = {
+        let hub = &bench.gateway.gatehouse.hubs()[OFFICE];
+        (hub.view().clone(), bench.gateway.uplinks[OFFICE].mac)
+    };
+    let now = bench.now;
+    part("hub look-up of a station", filter, 1024, || {
+        let look = view.look(now);
+        for _ in 0..1024 {
+            black_box(look.port_of(black_box(mac)));
+        }
+    });
+    let reads = bench.reads(44, true);
+    let (mut pool, mut out) = (Pool::default(), Vec::new());
+    part("split, runs of 44", filter, TURN, || {
+        reads.iter().for_each(|read| split(read, &mut pool, &mut out).unwrap());
+        out.drain(..).for_each(|buf| pool.give(buf));
+    });
+    let reads = bench.reads(1, true);
+    part("split, single frames", filter, TURN, || {
+        reads.iter().for_each(|read| split(read, &mut pool, &mut out).unwrap());
+        out.drain(..).for_each(|buf| pool.give(buf));
+    });
+    for run in [1, 4, 44] {
+        let mut frames = Vec::new();
+        for read in bench.reads(run, true) {
+            split(&read, &mut pool, &mut frames).unwrap();
+        }
+        let mut gather = Gather::new(Offload::ALL);
+        part(&format!("copy and gather, runs of {run}"), filter, TURN, || {
+            frames.iter().for_each(|frame| gather.put(pool.copy(frame)));
+            gather.flush(&mut pool, |pieces| {
+                black_box(pieces);
+            });
+        });
+        part(&format!("copy only, runs of {run}"), filter, TURN, || {
+            let copies: Vec<_> = frames.iter().map(|frame| pool.copy(frame)).collect();
+            copies.into_iter().for_each(|copy| pool.give(black_box(copy)));
+        });
+    }
+}
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
+    passes(&filter);
+    parts(&filter);
+}
