@@ -76,8 +76,7 @@ enum CtlCommand {
     },
     /// Why packets went no further, by worker.
     Drops,
-    /// Read the configuration file again (not in this version: it says so).
-    #[command(hide = true)]
+    /// Read the configuration file again. Sessions that the change does not touch stay.
     Reload {
         /// Only say what would change.
         #[arg(long)]
@@ -232,7 +231,9 @@ pub(super) fn ctl(ctl: &Ctl) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(ctl_link::Error::Refused(refusal)) => {
-            say(&format!("sekisho: {}", super::ctl_table::printable(&refusal.message)));
+            // The findings of a configuration are lines of their own.
+            let lines: Vec<String> = refusal.message.lines().map(super::ctl_table::printable).collect();
+            say(&format!("sekisho: {}", lines.join("\n")));
             ExitCode::FAILURE
         }
         Err(ctl_link::Error::NoGateway(error)) => {

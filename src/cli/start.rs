@@ -43,7 +43,7 @@ pub(super) fn start(
         config.log.format = LogFormat::from(format);
     }
     logging::init(config.log, common.log_level.as_deref()).map_err(|error| anyhow!(error))?;
-    let log_format = config.log.format;
+    let log_format = common.log_format.map(LogFormat::from);
     let socket = common.socket.clone();
     shell::run(shell::Options { config, config_path, state_dir, socket, log_format, on_ready })
         .map_err(|error| anyhow!(error))

@@ -12,6 +12,7 @@
 //! say what the day is.
 
 mod calendar;
+pub mod changes;
 mod check;
 mod edit_distance;
 mod finding;
@@ -35,6 +36,7 @@ mod tests;
 pub use crate::crypto::Secret;
 pub use crate::identity::account::Credential;
 pub use calendar::{Hours, Offset};
+pub use changes::{Change, Effect, Touches};
 pub use finding::{Finding, Position, Report, Severity};
 pub use limit::Limit;
 pub use load::{FileFacts, Loaded, load};

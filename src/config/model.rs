@@ -82,6 +82,32 @@ pub struct Ipsec {
     pub psks: Vec<Psk>,
     /// The groups that may use Aggressive Mode; their keys are no others' and all different.
     pub groups: Vec<PskGroup>,
+    /// The last number that was given to a key, so that none is used twice.
+    pub last_psk: u16,
+}
+
+impl Ipsec {
+    /// Numbers the keys in the order of the file.
+    pub(super) fn new(policy: Policy, psks: Vec<Psk>, groups: Vec<PskGroup>) -> Self {
+        let mut ipsec = Self { policy, psks, groups, last_psk: 0 };
+        let mut last = 0;
+        for (psk, id) in ipsec.keys_mut().zip(0..) {
+            psk.id = id;
+            last = id;
+        }
+        ipsec.last_psk = last;
+        ipsec
+    }
+
+    /// All keys, those of groups with the names of their groups.
+    pub fn keys(&self) -> impl Iterator<Item = (Option<&str>, &Psk)> {
+        let grouped = self.groups.iter().map(|group| (Some(group.name.as_str()), &group.psk));
+        self.psks.iter().map(|psk| (None, psk)).chain(grouped)
+    }
+
+    pub(super) fn keys_mut(&mut self) -> impl Iterator<Item = &mut Psk> {
+        self.psks.iter_mut().chain(self.groups.iter_mut().map(|group| &mut group.psk))
+    }
 }
 
 /// A group of clients that name it in Aggressive Mode.
@@ -96,6 +122,8 @@ pub struct PskGroup {
 /// One pre-shared key.
 #[derive(Clone, Debug)]
 pub struct Psk {
+    /// Its number: its place in the first file that had it, or the next free one in a later file.
+    pub id: u16,
     /// The bytes as the client sends them: the text in UTF-8.
     pub key: Secret,
     /// The Unix time from which it is no longer accepted.

@@ -24,13 +24,12 @@ impl Config {
                     Policy::Compatible => ike::Policy::compatible(),
                     Policy::Legacy => ike::Policy::legacy(),
                 },
-                psks: self.ipsec.psks.iter().zip(0..).map(|(psk, n)| self.ike_psk(psk, n)).collect(),
+                psks: self.ipsec.psks.iter().map(|psk| self.ike_psk(psk)).collect(),
                 groups: self
                     .ipsec
                     .groups
                     .iter()
-                    .zip(self.ipsec.psks.len() as u16..)
-                    .map(|(group, n)| ike::Group { name: group.name.clone().into(), psk: self.ike_psk(&group.psk, n) })
+                    .map(|group| ike::Group { name: group.name.clone().into(), psk: self.ike_psk(&group.psk) })
                     .collect(),
                 force_udp_encapsulation: force_udp,
                 ..ike::Settings::default()
@@ -50,9 +49,9 @@ impl Config {
         }
     }
 
-    fn ike_psk(&self, psk: &Psk, number: u16) -> ike::Psk {
+    fn ike_psk(&self, psk: &Psk) -> ike::Psk {
         ike::Psk {
-            id: ike::PskId(number),
+            id: ike::PskId(psk.id),
             key: psk.key.clone(),
             until: psk.until,
             hub: psk.hub.and_then(|hub| self.hubs.get(hub)).map(|hub| hub.name.clone()),

@@ -1,21 +1,13 @@
 //! Every command through a gatehouse in memory.
-#![allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
 
 use super::*;
-use crate::config::{Config, FileFacts, load};
-use crate::crypto::Secret;
-use crate::entropy::Entropy;
-use crate::gatehouse::{Gatehouse, Output};
+use crate::gatehouse::Output;
+use crate::gatehouse::fixture::{Fixture, config};
 use crate::hub::{HubId, Notice, PortId};
-use crate::identity::account::Proof;
-use crate::l2tp::SessionKey;
-use crate::packet::{Drop, Encap, Path, WorkerId};
-use crate::peer::{Answer, Ask, Authenticate, LinkKey, Meter, PeerKey, PskId};
-use crate::story::{Attempt, AttemptId, Cause, Lang, Stage, State, Story};
-use crate::wire::l2tp::{SessionId, TunnelId};
-use crate::worker::{Clock, Drops, Snapshot};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use crate::packet::{Drop, WorkerId};
+use crate::peer::{Answer, Ask};
+use crate::story::{Cause, Lang, State, Story};
+use crate::worker::{Drops, Snapshot};
 
 const CONFIG: &str = r#"
 ipsec: { psk: "kT7nVpQ2xWz9RbHm4cJd" }
@@ -33,85 +25,29 @@ hubs:
       visitor: { password: "correct horse battery staple" }
 "#;
 
-pub(super) fn config(text: &str) -> Arc<Config> {
-    let facts = FileFacts { name: "test.yaml".into(), mode: Some(0o600), now: 1_794_000_000 };
-    Arc::new(load(text, &facts).unwrap_or_else(|report| panic!("{report}")).config)
+struct World {
+    inner: Fixture,
+    facts: Facts,
 }
 
-struct World {
-    gatehouse: Gatehouse,
-    facts: Facts,
-    clock: Clock,
-    links: u32,
+impl std::ops::Deref for World {
+    type Target = Fixture;
+    fn deref(&self) -> &Fixture {
+        &self.inner
+    }
+}
+
+impl std::ops::DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Fixture {
+        &mut self.inner
+    }
 }
 
 impl World {
     fn new() -> Self {
-        let clock = Clock { now: Instant::now(), unix: 1_794_000_000 };
-        let gatehouse = Gatehouse::new(clock, config(CONFIG), Vec::new(), &mut Entropy::from_number(1));
-        let facts = Facts { started: clock.unix, config: "/etc/sekisho.yaml".into(), ..Facts::default() };
-        Self { gatehouse, facts, clock, links: 0 }
-    }
-
-    fn pass(&mut self, seconds: u64) {
-        self.clock.now += Duration::from_secs(seconds);
-        self.clock.unix += seconds;
-    }
-
-    fn attempt(&mut self, from: &str) -> Attempt {
-        self.links += 1;
-        let path =
-            Path { encap: Encap::NatT, local: "192.0.2.1:4500".parse().unwrap(), remote: from.parse().unwrap() };
-        let id = AttemptId::new(WorkerId(0), u64::from(self.links));
-        let mut attempt = Attempt::new(id, self.clock.now, self.clock.unix, path);
-        attempt.detail_mut().client = "Windows 10 or 11".to_owned();
-        attempt
-    }
-
-    fn ask(&mut self, ask: Ask) -> Vec<Answer> {
-        let mut out = Output::default();
-        self.gatehouse.handle_ask(self.clock, ask, &mut out);
-        out.answers
-    }
-
-    /// A user comes in from an address, or not.
-    fn connect(&mut self, name: &str, password: &str, from: &str) -> (LinkKey, Option<Cause>) {
-        let mut attempt = self.attempt(from);
-        attempt.reach(self.clock.now, Stage::Authentication);
-        let number = self.links;
-        let link = LinkKey {
-            worker: WorkerId(0),
-            peer: PeerKey { index: number, generation: 1 },
-            session: SessionKey { tunnel: TunnelId(1), session: SessionId(1) },
-        };
-        let mut answers = self.ask(Ask::Authenticate(Box::new(Authenticate {
-            link,
-            name: name.as_bytes().to_vec(),
-            proof: Proof::Pap { password: Secret::from(password) },
-            path: attempt.path,
-            device: format!("Windows/PC{number}"),
-            identity: format!("192.168.0.{}", number % 250),
-            psk_hub: None,
-            psk: Some(PskId(0)),
-            attempt: attempt.id,
-            raw: false,
-            meter: Arc::new(Meter::default()),
-        })));
-        let Some(Answer::Verdict { reading, cause, .. }) = answers.pop() else { panic!("no verdict") };
-        let detail = attempt.detail_mut();
-        detail.name = name.to_owned();
-        (detail.user, detail.hub, detail.rule) = (reading.user, reading.hub, reading.rule);
-        if let Some(cause) = cause {
-            let record = attempt.record(self.clock.now, cause);
-            self.ask(Ask::Ended(Box::new(record)));
-            return (link, Some(cause));
-        }
-        let port = PortId::new(WorkerId(0), number);
-        let joined = self.ask(Ask::Join { link, port, asked: None });
-        assert!(matches!(joined.as_slice(), [Answer::Joined { .. }]), "{joined:?}");
-        attempt.reach(self.clock.now, Stage::LinkUp);
-        self.ask(Ask::Running(Box::new(attempt)));
-        (link, None)
+        let inner = Fixture::new(config(CONFIG));
+        let facts = Facts { started: inner.clock.unix, config: "/etc/sekisho.yaml".into(), ..Facts::default() };
+        Self { inner, facts }
     }
 
     /// All pages of an answer, and what was to be passed on.
@@ -124,7 +60,7 @@ impl World {
         let mut out = Output::default();
         let mut pages = Vec::new();
         loop {
-            let page = job.step(self.clock, &self.facts, &mut self.gatehouse, &mut out)?;
+            let page = job.step(self.inner.clock, &self.facts, &mut self.inner.gatehouse, &mut out)?;
             assert!(page.rows.len() <= 500, "a page of {}", page.rows.len());
             let more = page.more;
             pages.push(page);
@@ -253,7 +189,7 @@ fn a_long_listing_comes_in_pages_and_follows_what_happens_meanwhile() {
     let mut seen = Vec::new();
     let mut pages = 0;
     loop {
-        let page = job.step(world.clock, &world.facts, &mut world.gatehouse, &mut out).unwrap();
+        let page = job.step(world.inner.clock, &world.facts, &mut world.inner.gatehouse, &mut out).unwrap();
         seen.extend(page.rows.iter().map(|row| match row {
             Row::Session(row) => row.session,
             _ => panic!("not a session"),
@@ -262,7 +198,7 @@ fn a_long_listing_comes_in_pages_and_follows_what_happens_meanwhile() {
         // Meanwhile the first goes, the last goes, and another comes.
         if pages == 1 {
             for link in [links[0], links[1199]] {
-                world.gatehouse.close(world.clock, link, Cause::Kicked, &mut out);
+                world.inner.gatehouse.close(world.inner.clock, link, Cause::Kicked, &mut out);
             }
             world.connect("yas", RIGHT, "203.0.113.9:4500");
         }
@@ -285,7 +221,7 @@ fn tables_are_listed_and_entries_deleted() {
     world.connect("jiro", RIGHT, "203.0.113.7:4500");
     let office = world.gatehouse.hub_named("OFFICE").unwrap();
     let port = PortId::new(WorkerId(0), 9000);
-    world.gatehouse.open_uplink(world.clock.now, office, port, None).unwrap();
+    world.inner.gatehouse.open_uplink(world.inner.clock.now, office, port, None).unwrap();
     let mac = "02:00:00:00:00:07";
     let learned = mac.parse().unwrap();
     let address = "10.60.0.99".parse().unwrap();
@@ -447,8 +383,21 @@ fn status_and_drops_count_what_workers_tell() {
 }
 
 #[test]
-fn a_hub_that_goes_ends_a_listing_in_peace() {
+fn a_hub_that_goes_in_the_middle_ends_a_listing_in_peace() {
     let mut world = World::new();
-    assert_eq!(world.gatehouse.hub(HubId(0)).unwrap().name(), "GUESTS");
-    assert_eq!(world.rows(Command::MacList { hub: None }).unwrap().len(), 1, "the DHCP server's own place");
+    for n in 0..600 {
+        world.connect("jiro", RIGHT, &format!("203.0.113.7:{}", 1024 + n));
+    }
+    assert_eq!(world.gatehouse.hub(HubId(1)).unwrap().name(), "OFFICE");
+    let mut job = Job::new(Command::MacList { hub: None }, Vec::new());
+    let mut out = Output::default();
+    let World { inner, facts } = &mut world;
+    let first = job.step(inner.clock, facts, &mut inner.gatehouse, &mut out).unwrap();
+    assert!(first.more && first.rows.len() == 500);
+    let old = inner.gatehouse.config().clone();
+    let new = config(&format!("{}default_hub: none\n", CONFIG.replace("default_hub: OFFICE", "").replace("  OFFICE:", "  LAB:")));
+    let ended = inner.gatehouse.apply(inner.clock, new.clone().into(), &old.changes_to(&new, 0), &mut out);
+    assert_eq!(ended, 600);
+    let last = job.step(inner.clock, facts, &mut inner.gatehouse, &mut out).unwrap();
+    assert!(!last.more && last.rows.is_empty());
 }

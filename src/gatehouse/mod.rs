@@ -3,7 +3,12 @@
 //! ([`Answer`]), and no data packet ever passes through it.
 
 mod admission;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod place;
+mod reload;
+#[cfg(test)]
+mod reload_tests;
 mod roll;
 mod session;
 mod stories;
@@ -93,6 +98,11 @@ impl Gatehouse {
         self.hub_names.insert(folded(&hub.name).into(), id);
         self.hubs.push(Hub::new(now, id, &hub.name, place::hub_settings(hub, &self.host_dns), self.entropy.fork()));
         id
+    }
+
+    /// Follows a change of the host's own name servers; hubs hear of it with the next [`Self::apply`].
+    pub fn set_host_dns(&mut self, servers: Vec<std::net::Ipv4Addr>) {
+        self.host_dns = servers;
     }
 
     /// The configuration in force.
@@ -195,8 +205,12 @@ impl Gatehouse {
         let permit = UplinkPermit::uplink_by_configuration(known.into_iter().collect())
             .with_policy(place::uplink_policy(&rules.uplink_rules));
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
-        let ingress = hub.open_uplink(now, port, permit)?;
-        Ok((ingress, hub.view().clone()))
+        // That a hub is offline keeps its users out, not its cable.
+        let online = hub.is_online();
+        hub.set_online(true);
+        let opened = hub.open_uplink(now, port, permit);
+        hub.set_online(online);
+        Ok((opened?, hub.view().clone()))
     }
 
     /// Handles what a worker asks or tells.

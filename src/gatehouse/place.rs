@@ -73,7 +73,7 @@ fn name_servers<'a>(hub: &'a config::Hub, host_dns: &'a [Ipv4Addr]) -> &'a [Ipv4
 }
 
 /// A hub by its number, without borrowing the rest of the gatehouse.
-fn at(hubs: &mut [hub::Hub], id: HubId) -> Option<&mut hub::Hub> {
+pub(super) fn at(hubs: &mut [hub::Hub], id: HubId) -> Option<&mut hub::Hub> {
     hubs.binary_search_by_key(&id, hub::Hub::id).ok().and_then(|at| hubs.get_mut(at))
 }
 

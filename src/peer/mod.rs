@@ -137,6 +137,12 @@ impl Peer {
         self.finished
     }
 
+    /// The pre-shared key in use; none in clear text.
+    #[must_use]
+    pub fn psk(&self) -> Option<PskId> {
+        self.psk
+    }
+
     /// The way that IKE messages go.
     #[must_use]
     pub fn ike_path(&self) -> Path {

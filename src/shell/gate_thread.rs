@@ -2,9 +2,12 @@
 
 use super::control_socket::{self, Call};
 use super::inbox::{Inbox, Input};
+use super::net_setup::HostSetup;
+use super::reload::{Prepared, Source};
 use super::state_file;
+use super::uplinks::{Trunks, host_name_servers};
 use super::worker_thread::clock;
-use crate::control::{Facts, Kind, Refusal};
+use crate::control::{Facts, Kind, Refusal, ReloadRow, Reloaded};
 use crate::gatehouse::{Gatehouse, Output};
 use crate::hub::Forward;
 use crate::packet::WorkerId;
@@ -15,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 /// How often leases and stories go to disk when something has changed.
@@ -31,15 +36,30 @@ pub(super) struct GateThread {
     /// What the control socket's connections want; none come without a socket.
     pub(super) calls: Receiver<Call>,
     pub(super) facts: Facts,
+    pub(super) source: Source,
+    pub(super) trunks: Trunks,
+    pub(super) setup: HostSetup,
+}
+
+/// Who waits for a reload: a connection of the control socket, or nobody (SIGHUP).
+type Waiting = Option<oneshot::Sender<Result<ReloadRow, Refusal>>>;
+
+/// A configuration file that is being read.
+struct Reading {
+    task: JoinHandle<Result<Prepared, Refusal>>,
+    dry_run: bool,
+    waiting: Waiting,
 }
 
 impl GateThread {
     /// Runs until SIGTERM or SIGINT, then until the workers have said goodbye.
-    pub(super) async fn run(mut self) -> anyhow::Result<()> {
+    pub(super) async fn run(&mut self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let mut save_at = Instant::now() + SAVE_EVERY;
         let mut saved = state_file::Generation::of(&self.gatehouse);
+        let mut reading: Option<Reading> = None;
         loop {
             let due = self.gatehouse.poll_timeout().map_or(save_at, |at| save_at.min(Instant::from_std(at)));
             tokio::select! {
@@ -47,7 +67,18 @@ impl GateThread {
                     Some(asks) => self.handle(asks),
                     None => anyhow::bail!("all workers have ended"),
                 },
-                Some(call) = self.calls.recv() => self.serve(call),
+                Some(call) = self.calls.recv() => match call {
+                    Call::Step(job, answer) => {
+                        let out = control_socket::step(&mut self.gatehouse, &self.facts, job, answer);
+                        self.pass_on(out);
+                    }
+                    Call::Reload { dry_run, answer } => self.begin_reload(&mut reading, dry_run, Some(answer)),
+                },
+                prepared = read(&mut reading) => {
+                    if let Some(Reading { dry_run, waiting, .. }) = reading.take() {
+                        self.finish_reload(prepared, dry_run, waiting).await;
+                    }
+                }
                 () = sleep_until(due) => {
                     let mut out = Output::default();
                     self.gatehouse.handle_timeout(clock(), &mut out);
@@ -57,6 +88,7 @@ impl GateThread {
                         saved = self.save(saved);
                     }
                 }
+                _ = hangup.recv() => self.begin_reload(&mut reading, false, None),
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
@@ -74,6 +106,80 @@ impl GateThread {
         Ok(())
     }
 
+    fn begin_reload(&self, reading: &mut Option<Reading>, dry_run: bool, waiting: Waiting) {
+        if reading.is_some() {
+            let refusal = Refusal::new(Kind::Busy, "a reload is under way");
+            match waiting {
+                Some(waiting) => drop(waiting.send(Err(refusal))),
+                None => tracing::warn!("SIGHUP not followed: a reload is under way"),
+            }
+            return;
+        }
+        let task = self.source.read(self.gatehouse.config().clone());
+        *reading = Some(Reading { task, dry_run, waiting });
+    }
+
+    async fn finish_reload(&mut self, prepared: Result<Prepared, Refusal>, dry_run: bool, waiting: Waiting) {
+        let result = match prepared {
+            Ok(prepared) if dry_run => Ok(prepared.row(&self.gatehouse)),
+            Ok(prepared) => self.apply(&prepared).await,
+            Err(refusal) => Err(refusal),
+        };
+        if !dry_run {
+            let what = match &result {
+                Ok(row) => format!(
+                    "{} changes, {} sessions ended, {} stayed",
+                    row.changes.len(),
+                    row.sessions_end,
+                    row.sessions_stay
+                ),
+                Err(refusal) => refusal.message.lines().next().unwrap_or_default().to_owned(),
+            };
+            match &result {
+                Ok(_) => tracing::info!(what, step = "reload", "reloaded"),
+                Err(refusal) => tracing::error!(why = refusal.message, step = "reload", "not reloaded"),
+            }
+            self.facts.reloaded = Some(Reloaded { at: clock().unix, applied: result.is_ok(), what });
+        }
+        if let Some(waiting) = waiting {
+            // Whoever asked may have gone.
+            let _ = waiting.send(result);
+        }
+    }
+
+    /// Puts a new configuration in force.
+    async fn apply(&mut self, prepared: &Prepared) -> Result<ReloadRow, Refusal> {
+        let Prepared { config, changes, .. } = prepared;
+        self.trunks.check(config, &self.setup).map_err(|error| {
+            Refusal::new(Kind::BadConfiguration, format!("{error}\nnothing has changed"))
+        })?;
+        let mut row = prepared.row(&self.gatehouse);
+        for change in &row.changes {
+            tracing::info!(
+                key = change.key, what = change.what, sessions_end = change.sessions_end,
+                needs_restart = change.needs_restart, step = "reload", "configuration changed"
+            );
+        }
+        let before = self.gatehouse.config().clone();
+        self.gatehouse.set_host_dns(host_name_servers());
+        let mut out = Output::default();
+        self.gatehouse.apply(clock(), config.clone(), changes, &mut out);
+        self.pass_on(out);
+        let settings = Arc::new(config.peer_settings(self.source.force_udp));
+        for inbox in &*self.inboxes {
+            inbox.put(Input::Settings(settings.clone()));
+        }
+        prepared.apply_log_level();
+        let Self { trunks, setup, gatehouse, inboxes, .. } = self;
+        let failures = trunks.follow(&before, config, setup, gatehouse, inboxes).await;
+        for failure in &failures {
+            tracing::error!(failure, step = "reload", "a part of the reload failed");
+        }
+        row.warnings.extend(failures);
+        row.applied = true;
+        Ok(row)
+    }
+
     fn handle(&mut self, asks: Vec<Ask>) {
         let mut out = Output::default();
         let now = clock();
@@ -81,20 +187,6 @@ impl GateThread {
             self.gatehouse.handle_ask(now, ask, &mut out);
         }
         self.pass_on(out);
-    }
-
-    fn serve(&mut self, call: Call) {
-        match call {
-            Call::Step(job, answer) => {
-                let out = control_socket::step(&mut self.gatehouse, &self.facts, job, answer);
-                self.pass_on(out);
-            }
-            Call::Reload { answer, .. } => {
-                let refusal = Refusal::new(Kind::Failed, "this version cannot reload: restart the gateway, devices come back by themselves");
-                // Whoever asked may have gone.
-                let _ = answer.send(Err(refusal));
-            }
-        }
     }
 
     /// Hands answers and service frames to the workers that they are for, one batch each.
@@ -143,5 +235,15 @@ impl GateThread {
                 saved
             }
         }
+    }
+}
+
+/// The configuration that is being read, once it is; never when none is.
+async fn read(reading: &mut Option<Reading>) -> Result<Prepared, Refusal> {
+    match reading {
+        Some(reading) => (&mut reading.task).await.unwrap_or_else(|error| {
+            Err(Refusal::new(Kind::Failed, format!("the configuration was not read: {error}")))
+        }),
+        None => std::future::pending().await,
     }
 }

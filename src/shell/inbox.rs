@@ -1,7 +1,9 @@
 //! What other threads hand to a worker: batches, never single packets, for waking a sleeping thread costs more than a
 //! packet does.
 
+use super::tap::Tap;
 use crate::crypto::dh::{DhError, DhResult};
+use crate::hub::{Ingress, PortId, View};
 use crate::peer::{Answer, DhTag, Settings};
 use crate::packet::Datagram;
 use crate::worker::{FarFrame, Snapshot};
@@ -22,12 +24,25 @@ pub(super) enum Input {
     Answers(Vec<Answer>),
     /// A result of the Diffie-Hellman pool.
     Dh(DhTag, Result<DhResult, DhError>),
+    /// Set a port number aside for an uplink, and tell it.
+    Reserve(oneshot::Sender<PortId>),
+    /// Serve an uplink whose number was set aside.
+    Plug(Box<Plug>),
+    /// Close an uplink, and say when its interface is closed.
+    Unplug(PortId, oneshot::Sender<()>),
     /// Tell what there is to count.
     Count(oneshot::Sender<Snapshot>),
     /// New settings after a reload.
     Settings(Arc<Settings>),
     /// Say goodbye to everybody and stop.
     Shutdown,
+}
+
+/// An uplink for a worker.
+pub(super) struct Plug {
+    pub(super) ingress: Ingress,
+    pub(super) view: Arc<View>,
+    pub(super) tap: Tap,
 }
 
 /// The way into a worker.

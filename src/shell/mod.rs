@@ -13,6 +13,7 @@ pub mod logging;
 pub mod net_setup;
 pub mod ports;
 pub mod privileges;
+mod reload;
 mod run;
 mod sockets;
 mod state_file;

@@ -6,7 +6,9 @@ use super::gate_thread::GateThread;
 use super::inbox::Inbox;
 use super::net_setup::HostSetup;
 use super::worker_thread::{WAKER, WorkerThread, clock};
-use super::{dh_pool, sockets, state_file, uplinks};
+use super::reload::Source;
+use super::uplinks::{self, Trunks};
+use super::{dh_pool, sockets, state_file};
 use crate::config::{Config, LogFormat};
 use crate::control::Facts;
 use crate::entropy::Entropy;
@@ -34,7 +36,7 @@ pub struct Options {
     /// Where the control socket is, if not in the state directory.
     pub socket: Option<PathBuf>,
     /// How log lines look, when the command line says so.
-    pub log_format: LogFormat,
+    pub log_format: Option<LogFormat>,
     /// Called once, when the ports are open.
     pub on_ready: Box<dyn FnOnce() + Send>,
 }
@@ -49,7 +51,9 @@ pub fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn run_all(options: Options) -> anyhow::Result<()> {
-    let Options { config, config_path, state_dir, socket, on_ready, .. } = options;
+    let Options { config, config_path, state_dir, socket, log_format, on_ready } = options;
+    // A reload finds it wherever the process is by then.
+    let config_path = std::path::absolute(&config_path).unwrap_or(config_path);
     let config = Arc::new(config);
     let (mut setup, cleaned) = HostSetup::open(&state_dir)?;
     for what in cleaned {
@@ -96,7 +100,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
 
     let mut workers: Vec<Worker> =
         (0..count).map(|n| Worker::new(WorkerId(n), began, settings.clone(), entropy.fork())).collect();
-    let mut trunks = uplinks::open_all(&config, &mut setup, &mut gatehouse, &mut workers).await?;
+    let (trunks, mut taps) = Trunks::open_all(&config, &mut setup, &mut gatehouse, &mut workers).await?;
 
     let dispatch = Arc::new(Dispatch::new(count));
     let mut threads = Vec::new();
@@ -106,7 +110,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
             id,
             poll: polls.remove(0),
             sockets: all_sockets.remove(0),
-            uplinks: trunks.remove(&id).unwrap_or_default(),
+            uplinks: taps.remove(&id).unwrap_or_default(),
             worker,
             inbox: receivers.remove(0),
             inboxes: inboxes.clone(),
@@ -131,7 +135,9 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
     tracing::info!(workers = count, raw_esp, hubs = config.hubs.len(), step = "ready", "ready");
     on_ready();
 
-    let stopped = GateThread { gatehouse, inboxes: inboxes.clone(), state_dir, asks, calls, facts }.run().await;
+    let source = Source { path: config_path, log_format, force_udp: !raw_esp };
+    let mut gate = GateThread { gatehouse, inboxes, state_dir, asks, calls, facts, source, trunks, setup };
+    let stopped = gate.run().await;
     for thread in threads {
         match thread.join() {
             Ok(Ok(())) => {}
@@ -139,7 +145,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
             Err(_) => tracing::error!("a worker panicked"),
         }
     }
-    for what in setup.undo()? {
+    for what in gate.setup.undo()? {
         tracing::debug!(what, "taken back");
     }
     tracing::info!(step = "stopped", "stopped");

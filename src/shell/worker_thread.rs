@@ -2,10 +2,11 @@
 
 use super::dh_pool::DhPool;
 use super::dispatch::Dispatch;
-use super::inbox::{Inbox, Input};
+use super::inbox::{Inbox, Input, Plug};
 use super::udp::{ReceiveSpace, UdpSocket};
 use super::uplinks::Uplink;
 use crate::crypto::dh::DhJob;
+use crate::hub::PortId;
 use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
 use crate::peer::{Ask, DhTag, Frame};
 use crate::uplink::LARGEST;
@@ -38,7 +39,8 @@ pub(super) struct WorkerThread {
     pub(super) id: WorkerId,
     pub(super) poll: Poll,
     pub(super) sockets: Vec<UdpSocket>,
-    pub(super) uplinks: Vec<Uplink>,
+    /// Each in its place; a reload may leave places empty.
+    pub(super) uplinks: Vec<Option<Uplink>>,
     pub(super) worker: Worker,
     pub(super) inbox: Receiver<Input>,
     pub(super) inboxes: Arc<[Inbox]>,
@@ -79,7 +81,8 @@ impl WorkerThread {
     /// When the system's event queue fails, which leaves nothing to do.
     pub(super) fn run(mut self) -> std::io::Result<()> {
         let sources = self.sockets.len() + self.uplinks.len();
-        let fds = self.sockets.iter().map(AsRawFd::as_raw_fd).chain(self.uplinks.iter().map(|u| u.tap.as_raw_fd()));
+        let taps = self.uplinks.iter().flatten().map(|uplink| uplink.tap.as_raw_fd());
+        let fds = self.sockets.iter().map(AsRawFd::as_raw_fd).chain(taps);
         for (n, fd) in fds.enumerate() {
             self.poll.registry().register(&mut SourceFd(&fd), Token(n), Interest::READABLE)?;
         }
@@ -172,6 +175,7 @@ impl WorkerThread {
         let pool = self.worker.pool();
         let ready = turn.ready.iter_mut().skip(self.sockets.len());
         for (uplink, ready) in self.uplinks.iter().zip(ready) {
+            let Some(uplink) = uplink else { continue };
             for _ in 0..TURN {
                 if !*ready || turn.frames.len() >= ENOUGH {
                     break;
@@ -200,11 +204,27 @@ impl WorkerThread {
                     }
                 }
                 Input::Dh(tag, result) => self.worker.handle_dh(clock, tag, result, effects),
+                Input::Reserve(answer) => {
+                    let port = self.worker.reserve_trunk();
+                    if answer.send(port).is_err() {
+                        self.worker.close_trunk(port);
+                    }
+                }
+                Input::Plug(plug) => {
+                    if let Err(error) = self.plug(*plug, &mut turn.ready) {
+                        tracing::error!(%error, "uplink not served");
+                    }
+                }
+                Input::Unplug(port, done) => {
+                    self.unplug(port);
+                    // Nobody waits if the gateway is stopping.
+                    let _ = done.send(());
+                }
                 Input::Count(answer) => {
                     // Whoever asked may have lost patience.
                     let _ = answer.send(self.worker.snapshot());
                 }
-                Input::Settings(settings) => self.worker.set_settings(settings),
+                Input::Settings(settings) => self.worker.set_settings(clock, settings, effects),
                 Input::Shutdown => {
                     self.worker.shutdown(clock, effects);
                     *stop_at = Some(clock.now + FAREWELL);
@@ -212,6 +232,31 @@ impl WorkerThread {
             }
         }
         true
+    }
+
+    /// Serves an uplink that a reload has opened.
+    fn plug(&mut self, plug: Plug, ready: &mut Vec<bool>) -> std::io::Result<()> {
+        let Plug { ingress, view, tap } = plug;
+        let port = ingress.id();
+        let place = self.uplinks.iter().position(Option::is_none).unwrap_or(self.uplinks.len());
+        let token = self.sockets.len() + place;
+        self.poll.registry().register(&mut SourceFd(&tap.as_raw_fd()), Token(token), Interest::READABLE)?;
+        self.uplinks.resize_with(self.uplinks.len().max(place + 1), || None);
+        ready.resize(ready.len().max(token + 1), false);
+        self.uplinks[place] = Some(Uplink::new(port, tap));
+        ready[token] = true;
+        self.worker.open_trunk(ingress, view);
+        Ok(())
+    }
+
+    /// Closes an uplink that a reload has taken away; its interface goes with it.
+    fn unplug(&mut self, port: PortId) {
+        self.worker.close_trunk(port);
+        let place = self.uplinks.iter_mut().find(|uplink| uplink.as_ref().is_some_and(|uplink| uplink.port == port));
+        if let Some(uplink) = place.and_then(Option::take) {
+            // Closing would take it out of the queue as well; this says so.
+            let _ = self.poll.registry().deregister(&mut SourceFd(&uplink.tap.as_raw_fd()));
+        }
     }
 
     /// Carries out what the turn has left. Returns whether something waits for room elsewhere.
@@ -268,7 +313,8 @@ impl WorkerThread {
         for frame in frames.drain(..) {
             let worker = frame.to.worker();
             if worker == self.id {
-                if let Some(uplink) = self.uplinks.iter_mut().find(|uplink| Target::Port(uplink.port) == frame.to) {
+                let mine = |uplink: &&mut Uplink| Target::Port(uplink.port) == frame.to;
+                if let Some(uplink) = self.uplinks.iter_mut().flatten().find(mine) {
                     uplink.gather.put(frame.buf);
                 }
                 continue;
@@ -278,7 +324,7 @@ impl WorkerThread {
                 None => away.push((worker, vec![frame])),
             }
         }
-        for uplink in self.uplinks.iter_mut().filter(|uplink| !uplink.gather.is_empty()) {
+        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.gather.is_empty()) {
             uplink.flush(self.worker.pool());
         }
         for (worker, batch) in away {

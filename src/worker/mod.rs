@@ -21,8 +21,9 @@ use crate::crypto::dh::{DhError, DhJob, DhResult};
 use crate::crypto::engine::{EspEngine, OpenJob};
 use crate::entropy::Entropy;
 use crate::hub::{HubId, Ingress, Notices, PortId, Scope, View};
+use crate::ike;
 use crate::packet::{Drop, PacketBuf, Path, Pool, Transmit, WorkerId};
-use crate::peer::{Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, Settings, SpiChange};
+use crate::peer::{Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, PskId, Settings, SpiChange};
 use crate::story::Cause;
 use batch::Delivery;
 use deadlines::Deadlines;
@@ -245,9 +246,26 @@ impl Worker {
         self.ports.open(ingress, view);
     }
 
-    /// Follows a reload: new connections are judged by the new settings.
-    pub fn set_settings(&mut self, settings: Arc<Settings>) {
-        self.settings = settings;
+    /// Follows a reload: new connections are judged by the new settings, and devices that came with a key that was
+    /// removed have to go. (Users and hubs are the gatehouse's.)
+    pub fn set_settings(&mut self, clock: Clock, settings: Arc<Settings>, effects: &mut Effects) {
+        let old = std::mem::replace(&mut self.settings, settings);
+        let gone = |psk: &&ike::Psk| psk.is_valid(clock.unix) && self.settings.ike.psk(psk.id).is_none();
+        let groups = old.ike.groups.iter().map(|group| &group.psk);
+        let removed: Vec<PskId> = old.ike.psks.iter().chain(groups).filter(gone).map(|psk| psk.id).collect();
+        if !removed.is_empty() {
+            let touched = |peer: &Peer| peer.psk().is_some_and(|psk| removed.contains(&psk));
+            let keys: Vec<_> = self.peers.iter().filter(|(_, peer)| touched(peer)).map(|(_, peer)| peer.key()).collect();
+            for key in keys {
+                self.with_peer(clock, key, |peer, cx| peer.close(cx, Cause::ConfigurationChanged));
+            }
+        }
+        self.finish(clock, effects);
+    }
+
+    /// Takes back the number of a trunk port.
+    pub fn close_trunk(&mut self, port: PortId) {
+        self.ports.release(port);
     }
 
     /// Handles an answer of the gatehouse.

@@ -14,6 +14,7 @@ mod world;
 mod causes;
 mod admission;
 mod connect;
+mod control;
 mod ends;
 mod hostile;
 mod limits;

@@ -38,7 +38,7 @@ impl Check<'_> {
                     self.warn(&path.key("until"), format!("the time of this key was over with {date}"), hint);
                     last_end = last_end.max(Some(date));
                 }
-                _ => usable.push(model::Psk { key: entry.key.clone(), until, hub }),
+                _ => usable.push(model::Psk { id: 0, key: entry.key.clone(), until, hub }),
             }
         }
         let grouped = !file.ipsec.groups.is_empty() || self.skipped.touches(&Path::of(&["ipsec", "groups"]));
@@ -94,7 +94,7 @@ impl Check<'_> {
                 }
                 until => usable.push(model::PskGroup {
                     name: name.clone(),
-                    psk: model::Psk { key: entry.key.clone(), until: until.map(Date::end), hub },
+                    psk: model::Psk { id: 0, key: entry.key.clone(), until: until.map(Date::end), hub },
                 }),
             }
         }

@@ -47,7 +47,7 @@ pub(super) fn check(
     let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
     (!broken).then(|| Config {
         listen,
-        ipsec: model::Ipsec { policy: file.ipsec.policy, psks, groups },
+        ipsec: model::Ipsec::new(file.ipsec.policy, psks, groups),
         default_hub,
         hubs,
         ppp,

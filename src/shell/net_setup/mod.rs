@@ -161,6 +161,14 @@ impl HostSetup {
         Ok(rules::in_the_way(&table, hubs))
     }
 
+    /// Whether [`Self::nat`] would find the networks of these hubs free.
+    ///
+    /// # Errors
+    /// When one is in use on this host.
+    pub fn check(&self, hubs: &[NatHub]) -> Result<(), SetupError> {
+        hubs.iter().try_for_each(Self::network_is_free)
+    }
+
     /// Takes everything back. Returns what was taken back, for the log.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use super::uplink::Uplink;
 use sekisho::config::Config;
+use sekisho::control::{Command, Facts, Job, Refusal};
 use sekisho::crypto::dh::DhJob;
 use sekisho::entropy::Entropy;
 use sekisho::gatehouse::{self, Gatehouse, Session};
@@ -172,6 +173,38 @@ impl Gateway {
         let mut out = gatehouse::Output::default();
         self.gatehouse.kick(clock, link, &mut out);
         self.pass_on(clock, out);
+    }
+
+    /// All pages of the answer to a command of the control socket.
+    pub fn control(&mut self, clock: Clock, command: Command) -> Result<Vec<serde_json::Value>, Refusal> {
+        let mut job = Job::new(command, Vec::new());
+        let mut rows = Vec::new();
+        loop {
+            let mut out = gatehouse::Output::default();
+            let page = job.step(clock, &Facts::default(), &mut self.gatehouse, &mut out)?;
+            self.pass_on(clock, out);
+            rows.extend(page.rows.into_iter().map(|row| serde_json::to_value(row).unwrap()));
+            if !page.more {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// A new configuration, as the shell puts one in force.
+    pub fn reload(&mut self, clock: Clock, mut config: Config, force_udp: bool) {
+        let old = self.gatehouse.config().clone();
+        config.renumber_psks(&old);
+        let changes = old.changes_to(&config, clock.unix);
+        let config = Arc::new(config);
+        let mut out = gatehouse::Output::default();
+        self.gatehouse.apply(clock, config.clone(), &changes, &mut out);
+        self.pass_on(clock, out);
+        let settings = Arc::new(config.peer_settings(force_udp));
+        for n in 0..self.workers.len() {
+            let mut effects = Effects::default();
+            self.workers[n].set_settings(clock, settings.clone(), &mut effects);
+            self.carry_out(clock, n, effects);
+        }
     }
 
     fn carry_out(&mut self, clock: Clock, worker: usize, effects: Effects) {

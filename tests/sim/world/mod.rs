@@ -20,6 +20,7 @@ use crate::net::{Packet, Proto};
 use log::Log;
 use sekisho::client::{self, Device, Event, Profile};
 use sekisho::config::Config;
+use sekisho::control::{Command, Refusal};
 use sekisho::crypto::Secret;
 use sekisho::entropy::Entropy;
 use sekisho::packet::{Datagram, Encap, PacketBuf, Path};
@@ -430,6 +431,21 @@ impl World {
         self.force_udp = true;
         self.start_gateway(Leases::new());
         self
+    }
+
+    /// What `sekisho ctl` would be answered.
+    pub fn control(&mut self, command: Command) -> Result<Vec<serde_json::Value>, Refusal> {
+        let clock = self.clock();
+        let rows = self.gateway_mut().control(clock, command);
+        self.carry_gateway();
+        rows
+    }
+
+    /// A new configuration for the running gateway.
+    pub fn reload(&mut self, office: &Office) {
+        let (clock, force_udp) = (self.clock(), self.force_udp);
+        self.gateway_mut().reload(clock, office.config(), force_udp);
+        self.carry_gateway();
     }
 
     pub fn kick(&mut self, user: &str) {
