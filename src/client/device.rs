@@ -243,3 +243,16 @@ impl std::fmt::Debug for Device {
         write!(f, "Device({}, {})", self.profile.name, self.path.local)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A load generator holds tens of thousands. (Its keys are about four thousand bytes more.)
+    #[test]
+    fn a_device_is_small() {
+        assert!(size_of::<Device>() <= 512, "{}", size_of::<Device>());
+        let connected = size_of::<Session>() + size_of::<super::super::ike::Initiator>();
+        assert!(connected <= 2560, "{connected}");
+    }
+}

@@ -287,6 +287,14 @@ impl Profile {
         self
     }
 
+    /// The same client with ESP in UDP whatever lies between: many on one host, each with a port of its own, as a load
+    /// generator has them.
+    #[must_use]
+    pub fn with_udp_encapsulation(mut self) -> Self {
+        Arc::make_mut(&mut self.ike).force_nat = true;
+        self
+    }
+
     /// The same client under another L2TP host name.
     #[must_use]
     pub fn with_host_name(mut self, name: &str) -> Self {

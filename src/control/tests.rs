@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::gatehouse::Output;
-use crate::gatehouse::fixture::{Fixture, config};
+use crate::gatehouse::for_tests::{Fixture, config};
 use crate::hub::{HubId, Notice, PortId};
 use crate::packet::{Drop, WorkerId};
 use crate::peer::{Answer, Ask};

@@ -4,7 +4,7 @@
 
 mod admission;
 #[cfg(test)]
-pub(crate) mod fixture;
+pub(crate) mod for_tests;
 mod place;
 mod reload;
 #[cfg(test)]

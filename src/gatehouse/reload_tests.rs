@@ -1,6 +1,6 @@
 //! A reload ends the sessions that the new configuration has no place for, and touches no other.
 
-use super::fixture::{Fixture, config};
+use super::for_tests::{Fixture, config};
 use super::{Gatehouse, Output};
 use crate::config::Config;
 use crate::identity::same_name;

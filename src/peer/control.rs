@@ -354,7 +354,8 @@ impl Peer {
     fn link_up(&mut self, cx: &mut Context<'_>, session: SessionKey, params: &ppp::LinkParams) {
         let now = cx.now;
         let link = self.link_key(session);
-        let mtu = params.mru.min(link_mtu(&self.data_path, self.sad.sending_suite()));
+        // TCP is kept to the shorter way of the two: a client that names no MRU takes more than it may send.
+        let mtu = params.mru.min(params.our_mru).min(link_mtu(&self.data_path, self.sad.sending_suite()));
         let Some(seat) = self.seat(session) else { return };
         let State::Joined(member) = &mut seat.state else { return };
         member.up = true;

@@ -78,7 +78,9 @@ fn a_wrong_password_is_error_691() {
         wrong.password = Secret::from("guessed");
         world[client].device.set_login(wrong);
         let reason = world.fail_to_connect(client);
-        let Reason::Ppp(ppp::Cause::RefusedByServer { error: number, .. }) = reason else { panic!("{name}: {reason:?}") };
+        let Reason::Ppp(ppp::Cause::RefusedByServer { error: number, .. }) = reason else {
+            panic!("{name}: {reason:?}")
+        };
         assert_eq!(number, Some(691), "{name}");
         let story = world.gateway().last_story();
         assert_eq!((story.cause, story.stage.as_str()), (Cause::WrongPassword, "authentication"), "{name}");
@@ -113,8 +115,7 @@ fn names_that_lead_nowhere_have_their_own_causes() {
 
 #[test]
 fn without_a_default_hub_a_bare_name_is_nobodys() {
-    let mut office = Office::default();
-    office.top = vec!["default_hub: none".into()];
+    let office = Office { top: vec!["default_hub: none".into()], ..Office::default() };
     let mut world = World::with(office);
     let bare = at_home(&mut world, Profile::windows10(), "jiro");
     world.fail_to_connect(bare);
@@ -154,10 +155,7 @@ fn a_policy_that_is_too_strict_is_named() {
     let mut old = Profile::ios13();
     Arc::make_mut(&mut old.ike).phase1.drain(..7);
     let old = at_home(&mut world, old, "jiro");
-    assert_eq!(
-        world.fail_to_connect(old),
-        Reason::Ike(Failure::Refused(NotifyType::NO_PROPOSAL_CHOSEN))
-    );
+    assert_eq!(world.fail_to_connect(old), Reason::Ike(Failure::Refused(NotifyType::NO_PROPOSAL_CHOSEN)));
 }
 
 #[test]
@@ -241,7 +239,8 @@ fn eap_is_spoken_with_whom_it_pleases() {
         (Profile::ios17(), None, MsChapV2),
         (Profile::windows10(), None, MsChapV2),
     ] {
-        let mut world = World::with(Office::default().top("ppp: { auth: [eap-mschapv2, eap-md5, mschapv2] }"));
+        let mut world =
+            World::with(Office::default().top("ppp: { auth: [eap-mschapv2, eap-md5, mschapv2] }"));
         let mut profile = profile;
         if let Some(method) = spoken {
             profile.ppp = profile.ppp.with_auth(&[method]);
@@ -261,7 +260,12 @@ fn aggressive_mode_without_a_group_is_refused_by_name() {
     for profile in [Profile::android(Android::Seven), Profile::ios17()] {
         let mut world = World::new();
         let mut profile = profile;
-        let name = Identity { kind: sekisho::wire::isakmp::payload::IdType::KEY_ID, protocol: 0, port: 0, data: b"mygroup".to_vec() };
+        let name = Identity {
+            kind: sekisho::wire::isakmp::payload::IdType::KEY_ID,
+            protocol: 0,
+            port: 0,
+            data: b"mygroup".to_vec(),
+        };
         Arc::make_mut(&mut profile.ike).mode = Mode::Aggressive(name);
         let client = at_home(&mut world, profile, "jiro");
         let reason = world.fail_to_connect(client);
@@ -273,8 +277,8 @@ fn aggressive_mode_without_a_group_is_refused_by_name() {
 
 #[test]
 fn an_empty_pool_is_named() {
-    let mut office = Office::default();
-    office.office = vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.11 }".into()];
+    let office =
+        Office::default().only(&["network: 10.60.0.0/24", "dhcp: { range: 10.60.0.10-10.60.0.11 }"]);
     let mut world = World::with(office);
     for user in ["jiro", "yas"] {
         let client = at_home(&mut world, Profile::windows10(), user);
@@ -297,7 +301,8 @@ fn an_ikev2_client_is_told_and_recorded() {
     world.inject(crate::net::Packet::udp("192.0.2.9:500", "198.51.100.1:500", &request));
     world.run_for(Duration::from_secs(1));
     assert_eq!(world.gateway().causes(), [Cause::Ikev2Client]);
-    let answers = world.heard().into_iter().filter(|(direction, _)| *direction == Direction::FromGateway).count();
+    let answers =
+        world.heard().into_iter().filter(|(direction, _)| *direction == Direction::FromGateway).count();
     assert_eq!(answers, 1);
 }
 

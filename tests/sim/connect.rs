@@ -29,7 +29,10 @@ fn every_kind_connects_behind_a_nat() {
         let home = world.nat(Nat::home());
         let client = world.client(profile, "jiro", home);
         world.connect(client);
-        assert!(world[client].events.iter().any(|e| matches!(e, Event::IkeUp { behind_nat: true, .. })), "{name}");
+        assert!(
+            world[client].events.iter().any(|e| matches!(e, Event::IkeUp { behind_nat: true, .. })),
+            "{name}"
+        );
         assert!(world.ping(client, OFFICE_GATEWAY), "{name}");
         assert!(world.ping_with(client, BEYOND, 1200), "{name}");
         // Ten minutes later it is still there, and then it leaves.
@@ -52,7 +55,10 @@ fn every_kind_connects_without_a_nat_by_plain_esp() {
         assert!(world.ping(client, OFFICE_GATEWAY), "{name}");
         let heard = world.heard();
         assert!(heard.iter().any(|(_, packet)| packet.proto == Proto::Esp), "{name}");
-        assert!(heard.iter().all(|(_, packet)| packet.esp().is_none() || packet.proto == Proto::Esp), "{name}");
+        assert!(
+            heard.iter().all(|(_, packet)| packet.esp().is_none() || packet.proto == Proto::Esp),
+            "{name}"
+        );
         world.stop(client);
         assert_eq!(world.gateway().causes(), [Cause::PeerLeft], "{name}");
         assert_eq!(world.gateway().population(), (0, 0), "{name}");
@@ -82,7 +88,8 @@ fn every_kind_of_nat_is_passed() {
     for nat in [Nat::home(), Nat::linux(), Nat::carrier(), Nat::stingy()] {
         let mut world = World::new();
         let nat = world.nat(nat);
-        let (pc, phone) = (world.client(Profile::windows10(), "jiro", nat), world.client(Profile::ios17(), "yas", nat));
+        let (pc, phone) =
+            (world.client(Profile::windows10(), "jiro", nat), world.client(Profile::ios17(), "yas", nat));
         world.connect(pc);
         world.connect(phone);
         assert!(world.ping(pc, OFFICE_GATEWAY) && world.ping(phone, OFFICE_GATEWAY));
@@ -106,7 +113,9 @@ fn every_kind_connects_over_a_bad_line() {
             tries += 1;
             assert!(tries <= 2, "{name}: {:?}", world[client].events);
             world.start(client);
-            world.run_until(Duration::from_secs(100), |w| w[client].address().is_some() || !w[client].device.is_active());
+            world.run_until(Duration::from_secs(100), |w| {
+                w[client].address().is_some() || !w[client].device.is_active()
+            });
         }
         let pings = (0..20).filter(|_| world.ping(client, OFFICE_GATEWAY)).count();
         assert!(pings >= 14, "{name}: {pings} of 20");
@@ -208,7 +217,9 @@ fn a_truncating_client_is_understood() {
     for truncates in [true, false] {
         let mut profile = Profile::android(sekisho::client::ike::profile::Android::Six);
         profile.truncates_sha256 = truncates;
-        std::sync::Arc::make_mut(&mut profile.ike).esp.retain(|suite| suite.auth() == EspAuth::HmacSha256_128);
+        std::sync::Arc::make_mut(&mut profile.ike)
+            .esp
+            .retain(|suite| suite.auth() == EspAuth::HmacSha256_128);
         let mut world = World::new();
         let home = world.nat(Nat::home());
         let client = world.client(profile.with_lifetimes(600, 30), "jiro", home);
@@ -235,5 +246,27 @@ fn sha2_256_is_not_chosen_for_whoever_may_truncate_it() {
             _ => None,
         });
         assert!(!may || chosen != Some(EspAuth::HmacSha256_128), "{name}: {chosen:?}");
+    }
+}
+
+/// As a load generator does it: from any port straight to port 4500.
+#[test]
+fn a_client_may_begin_on_port_4500() {
+    use sekisho::packet::Encap;
+    for profile in Profile::all() {
+        let name = profile.name;
+        let mut world = World::new();
+        let client = world.client(profile.with_udp_encapsulation().with_lifetimes(60, 30), "jiro", None);
+        let mut path = world[client].device.path();
+        path.encap = Encap::NatT;
+        path.local.set_port(31_337);
+        path.remote.set_port(4500);
+        world[client].device.set_path(path);
+        world.listen();
+        world.connect(client);
+        world.run_for(Duration::from_secs(100));
+        assert!(world.ping(client, OFFICE_GATEWAY), "{name}");
+        assert!(world.heard().iter().all(|(_, p)| p.from.port() == 4500 || p.to.port() == 4500), "{name}");
+        assert_eq!(world.gateway().sessions(), 1, "{name}");
     }
 }

@@ -368,7 +368,10 @@ fn a_kicked_client_is_told_and_may_come_back() {
         world.kick("jiro");
         world.run_for(Duration::from_secs(5));
         assert!(!world[client].device.is_active(), "{name}");
-        assert!(matches!(world[client].events.last(), Some(Event::Down(Reason::L2tp(_) | Reason::Ppp(_)))), "{name}");
+        assert!(
+            matches!(world[client].events.last(), Some(Event::Down(Reason::L2tp(_) | Reason::Ppp(_)))),
+            "{name}"
+        );
         assert_eq!(world.gateway().causes(), [Cause::Kicked], "{name}");
         world.connect(client);
         assert!(world.ping(client, OFFICE_GATEWAY), "{name}");

@@ -51,7 +51,7 @@ fn mutated(packet: &Packet, others: &[Packet], entropy: &mut Entropy) -> Packet 
         // A length field that lies: somewhere, two bytes are very large or very small.
         4 => {
             if let Some(field) = packet.bytes.get_mut(at..at + 2) {
-                field.copy_from_slice(if entropy.u32() % 2 == 0 { &[0xff, 0xff] } else { &[0, 0] });
+                field.copy_from_slice(if entropy.u32().is_multiple_of(2) { &[0xff, 0xff] } else { &[0, 0] });
             }
         }
         // Everything behind the cookies or the SPI is noise.
@@ -96,7 +96,12 @@ fn recorded(world: &mut World) -> (Vec<ClientId>, Vec<Packet>, Vec<Packet>) {
 
 fn assert_alive(world: &mut World, clients: &[ClientId]) {
     for client in clients {
-        assert!(world.ping(*client, OFFICE_GATEWAY), "{:?}: {:?}", world[*client].device, world[*client].reason());
+        assert!(
+            world.ping(*client, OFFICE_GATEWAY),
+            "{:?}: {:?}",
+            world[*client].device,
+            world[*client].reason()
+        );
     }
 }
 
@@ -126,7 +131,10 @@ fn random_datagrams_do_nothing() {
                     let length = (bytes.len() - at) as u32;
                     bytes[at + 24..at + 28].copy_from_slice(&length.to_be_bytes());
                 }
-                let from = SocketAddr::new([192, 0, 2, 60 + (n % 40) as u8].into(), if port == 0 { 0 } else { 4000 });
+                let from = SocketAddr::new(
+                    [192, 0, 2, 60 + (n % 40) as u8].into(),
+                    if port == 0 { 0 } else { 4000 },
+                );
                 world.inject(Packet { proto, from, to: server(port), bytes });
             }
             world.run_for(Duration::from_millis(100));
@@ -153,7 +161,7 @@ fn mutated_packets_do_nothing() {
         for _ in 0..200 {
             let packet = &packets[entropy.u32() as usize % packets.len()];
             let mut packet = mutated(packet, &packets, &mut entropy);
-            if entropy.u32() % 2 == 0 {
+            if entropy.u32().is_multiple_of(2) {
                 packet.from = ATTACKER.parse().unwrap();
             }
             world.inject(packet);
@@ -224,14 +232,16 @@ fn nonsense_from_an_authenticated_client_harms_only_itself() {
     for round in 0..30 {
         if world[madman].address().is_none() {
             world.start(madman);
-            world.run_until(Duration::from_secs(60), |w| w[madman].address().is_some() || !w[madman].device.is_active());
+            world.run_until(Duration::from_secs(60), |w| {
+                w[madman].address().is_some() || !w[madman].device.is_active()
+            });
         }
         for _ in 0..60 {
             let mut bytes = vec![0; (entropy.u32() % 200) as usize];
             entropy.fill(&mut bytes);
             // Control messages and data messages with likely numbers.
             if bytes.len() > 16 {
-                let control = entropy.u32() % 2 == 0;
+                let control = entropy.u32().is_multiple_of(2);
                 bytes[0] = if control { 0xc8 } else { 0x00 };
                 bytes[1] = 0x02;
                 let length = (bytes.len() as u16).to_be_bytes();
@@ -263,13 +273,15 @@ fn nonsense_from_an_authenticated_client_harms_only_itself() {
 fn ip_nonsense_is_stopped_at_the_port() {
     let mut world = World::new();
     let home = world.nat(Nat::home());
-    let (other, madman) = (world.client(Profile::ios17(), "yas", home), world.client(Profile::ios17(), "jiro", home));
+    let (other, madman) =
+        (world.client(Profile::ios17(), "yas", home), world.client(Profile::ios17(), "jiro", home));
     world.connect(other);
     world.connect(madman);
     let (own, victim) = (world[madman].address().unwrap(), world[other].address().unwrap());
     let mut entropy = world.entropy.fork();
     for n in 0..3000_u32 {
-        let mut packet = sekisho::wire::inet::udp_packet((own, 9), (victim, 9), &vec![0xaa; (n % 1200) as usize]);
+        let mut packet =
+            sekisho::wire::inet::udp_packet((own, 9), (victim, 9), &vec![0xaa; (n % 1200) as usize]);
         for _ in 0..=entropy.u32() % 4 {
             let at = entropy.u32() as usize % 28;
             packet[at] = entropy.u32() as u8;
@@ -300,8 +312,11 @@ fn mutated_answers_do_not_break_the_client() {
         world.connect(client);
         world.ping(client, OFFICE_GATEWAY);
         let heard = world.heard();
-        let answers: Vec<_> =
-            heard.into_iter().filter(|(d, _)| *d == Direction::FromGateway).map(|(_, packet)| packet).collect();
+        let answers: Vec<_> = heard
+            .into_iter()
+            .filter(|(d, _)| *d == Direction::FromGateway)
+            .map(|(_, packet)| packet)
+            .collect();
         let mut entropy = world.entropy.fork();
         for _ in 0..400 {
             let packet = &answers[entropy.u32() as usize % answers.len()];
@@ -319,10 +334,10 @@ fn mutated_answers_do_not_break_the_client() {
 fn first_message(entropy: &mut Entropy, from: SocketAddr) -> Packet {
     use sekisho::client::ike::{Initiator, Output, profile};
     use sekisho::packet::{Encap, Path};
-    let mut initiator = Initiator::new(profile::windows(sekisho::crypto::Secret::from("no key")), entropy.fork());
+    let mut initiator =
+        Initiator::new(profile::windows(sekisho::crypto::Secret::from("no key")), entropy.fork());
     let mut out = Output::default();
     let path = Path { encap: Encap::Ike, local: from, remote: server(500) };
-    #[allow(clippy::disallowed_methods, reason = "the time does not show in the message")]
     initiator.start(std::time::Instant::now(), path, &mut out);
     Packet::sent(path, &out.packets[0].buf)
 }

@@ -49,8 +49,8 @@ fn one_session_more_than_allowed_is_denied() {
 fn the_oldest_may_be_replaced() {
     let office = Office::default().user("jiro", "max_sessions: 2, on_limit: replace-oldest");
     let mut world = World::with(office);
-    let [a, b, c] =
-        ["one", "two", "three"].map(|host| at_home(&mut world, Profile::windows10().with_host_name(host), "jiro"));
+    let [a, b, c] = ["one", "two", "three"]
+        .map(|host| at_home(&mut world, Profile::windows10().with_host_name(host), "jiro"));
     for client in [a, b, c] {
         world.connect(client);
         world.run_for(Duration::from_secs(30));
@@ -87,7 +87,8 @@ fn addresses_are_sticky_and_fixed_ones_are_kept() {
         world.stop(client);
     }
     // Others come and go meanwhile.
-    let others: Vec<_> = (0..30).map(|n| at_home(&mut world, Profile::windows10(), &format!("u{n}"))).collect();
+    let others: Vec<_> =
+        (0..30).map(|n| at_home(&mut world, Profile::windows10(), &format!("u{n}"))).collect();
     for other in &others {
         let address = world.connect(*other).address;
         assert!(address != first && address.to_string() != "10.60.0.50");
@@ -113,8 +114,9 @@ fn a_users_two_devices_have_an_address_each_and_keep_them() {
 /// A free address of the range is as good as any other; what is not in the range is not given for the asking.
 #[test]
 fn a_client_may_ask_for_its_address() {
-    let mut office = Office::default().user("yas", "address: 10.60.0.50");
-    office.office = vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.99 }".into()];
+    let office = Office::default()
+        .user("yas", "address: 10.60.0.50")
+        .only(&["network: 10.60.0.0/24", "dhcp: { range: 10.60.0.10-10.60.0.99 }"]);
     let mut world = World::with(office);
     let mut ask = |user: &str, address: &str| {
         let mut profile = Profile::strongswan();
@@ -141,7 +143,8 @@ fn several_keys_are_found_at_message_5() {
     }
     let mut world = World::with(office);
     for n in 1..=14 {
-        let profile = Profile::all()[n % 12].clone().with_psk(&format!("the key with the number {n} of many"));
+        let profile =
+            Profile::all()[n % 12].clone().with_psk(&format!("the key with the number {n} of many"));
         let client = at_home(&mut world, profile, &format!("u{n}"));
         world.connect(client);
         assert!(world.ping(client, OFFICE_GATEWAY));

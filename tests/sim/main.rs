@@ -5,14 +5,14 @@
 //! writes what passed the gateway's network interface to `<dir>/<test>.pcap`, `SEKISHO_TEST_LOG=1` prints the gateway's
 //! log. Any line of level ERROR fails a test, and so does anything that a real client of a kind would not stand.
 
-#![allow(unreachable_pub, missing_docs, reason = "a test")]
+#![allow(unreachable_pub, missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 #![allow(dead_code, reason = "a vocabulary for tests, not all of it used at all times")]
 
 mod net;
 mod world;
 
-mod causes;
 mod admission;
+mod causes;
 mod connect;
 mod control;
 mod ends;

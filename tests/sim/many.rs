@@ -56,7 +56,8 @@ fn sixty_four_identical_windows_clients_behind_one_address() {
         world.await_up(*client);
     }
     let heard = world.heard();
-    let sources: BTreeSet<_> = heard.iter().filter(|(d, _)| *d == Direction::ToGateway).map(|(_, p)| p.from.ip()).collect();
+    let sources: BTreeSet<_> =
+        heard.iter().filter(|(d, _)| *d == Direction::ToGateway).map(|(_, p)| p.from.ip()).collect();
     assert_eq!(sources.len(), 1, "one address");
     let quick_modes: BTreeSet<_> = heard
         .iter()
@@ -109,7 +110,8 @@ fn all_kinds_live_together_behind_one_nat() {
 fn initial_contact_harms_no_other() {
     let mut world = World::new();
     let carrier = world.nat(Nat::carrier());
-    let android = |world: &mut World, user| in_own_home(world, carrier, Profile::android(Android::Seven), user);
+    let android =
+        |world: &mut World, user| in_own_home(world, carrier, Profile::android(Android::Seven), user);
     let (a, b, c) = (android(&mut world, "jiro"), android(&mut world, "yas"), android(&mut world, "mika"));
     let linux = in_own_home(&mut world, carrier, Profile::strongswan(), "ken");
     let all = [a, b, c, linux];
@@ -168,7 +170,10 @@ fn a_dead_clients_port_is_used_by_another() {
 fn twins_of_one_user_do_not_throw_each_other_out() {
     let mut world = World::new();
     let office = world.nat(Nat::linux());
-    let (a, b) = (world.client(Profile::windows10(), "jiro", office), world.client(Profile::windows10(), "jiro", office));
+    let (a, b) = (
+        world.client(Profile::windows10(), "jiro", office),
+        world.client(Profile::windows10(), "jiro", office),
+    );
     world.connect(a);
     world.connect(b);
     assert_all_talk(&mut world, &[a, b]);

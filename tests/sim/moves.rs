@@ -87,12 +87,16 @@ fn a_nat_that_changes_its_address_loses_nobody() {
 /// Restless: every ten seconds another port, for ten minutes, under traffic and renewals.
 #[test]
 fn a_restless_nat_costs_only_what_was_under_way() {
-    for profile in [Profile::windows10(), Profile::ios17(), Profile::strongswan(), Profile::android(Android::Six)] {
+    for profile in
+        [Profile::windows10(), Profile::ios17(), Profile::strongswan(), Profile::android(Android::Six)]
+    {
         let name = profile.name;
         let mut world = World::new();
         let (client, home) = at_home(&mut world, profile.with_lifetimes(120, 60));
-        let flows =
-            [world.flow(client, End::Uplink(OFFICE), 20, 64), world.flow(End::Uplink(OFFICE), client, 20, 64)];
+        let flows = [
+            world.flow(client, End::Uplink(OFFICE), 20, 64),
+            world.flow(End::Uplink(OFFICE), client, 20, 64),
+        ];
         for _ in 0..60 {
             world.run_for(Duration::from_secs(10));
             world.nat_mut(home).rebind();
@@ -108,7 +112,9 @@ fn a_restless_nat_costs_only_what_was_under_way() {
 /// The mapping changes between any two messages of the client's connection.
 #[test]
 fn a_nat_may_change_its_mind_during_the_connection() {
-    for profile in [Profile::windows10(), Profile::ios17(), Profile::strongswan(), Profile::android(Android::Seven)] {
+    for profile in
+        [Profile::windows10(), Profile::ios17(), Profile::strongswan(), Profile::android(Android::Seven)]
+    {
         let name = profile.name;
         for after_ms in (5..500).step_by(10) {
             let mut world = World::new();
@@ -118,7 +124,9 @@ fn a_nat_may_change_its_mind_during_the_connection() {
             world.run_for(Duration::from_millis(after_ms));
             world.nat_mut(home).rebind();
             // Main Mode on another port is another attempt; from message 5 on nothing is lost.
-            world.run_until(Duration::from_secs(100), |w| w[client].address().is_some() || !w[client].device.is_active());
+            world.run_until(Duration::from_secs(100), |w| {
+                w[client].address().is_some() || !w[client].device.is_active()
+            });
             if world[client].address().is_none() {
                 world.start(client);
                 world.await_up(client);
@@ -138,8 +146,11 @@ fn forged_and_replayed_packets_move_nobody() {
         assert!(world.ping(client, OFFICE_GATEWAY));
     }
     let heard = world.heard();
-    let packets: Vec<_> =
-        heard.into_iter().filter(|(d, p)| *d == Direction::ToGateway && p.esp().is_some()).map(|(_, p)| p).collect();
+    let packets: Vec<_> = heard
+        .into_iter()
+        .filter(|(d, p)| *d == Direction::ToGateway && p.esp().is_some())
+        .map(|(_, p)| p)
+        .collect();
     let home = sent_to(&mut world, client);
     let attacker: SocketAddr = "192.0.2.66:4500".parse().unwrap();
     // --> every packet again, from elsewhere
@@ -272,8 +283,10 @@ fn a_nat_may_change_its_mind_during_a_renewal() {
         for after_ms in (0..120).step_by(10) {
             let mut world = World::new();
             let (client, home) = at_home(&mut world, Profile::ios17());
-            let flows =
-                [world.flow(client, End::Uplink(OFFICE), 20, 64), world.flow(End::Uplink(OFFICE), client, 20, 64)];
+            let flows = [
+                world.flow(client, End::Uplink(OFFICE), 20, 64),
+                world.flow(End::Uplink(OFFICE), client, 20, 64),
+            ];
             if exchange == ExchangeType::QUICK_MODE {
                 world.renew_esp(client);
             } else {

@@ -21,7 +21,8 @@ fn connected(world: &mut World, profile: Profile) -> ClientId {
 
 /// Traffic both ways for so long, with nothing lost.
 fn assert_lossless(world: &mut World, client: ClientId, seconds: u64) {
-    let flows = [world.flow(client, End::Uplink(OFFICE), 10, 64), world.flow(End::Uplink(OFFICE), client, 10, 64)];
+    let flows =
+        [world.flow(client, End::Uplink(OFFICE), 10, 64), world.flow(End::Uplink(OFFICE), client, 10, 64)];
     world.run_for(Duration::from_secs(seconds));
     for flow in flows {
         let tally = world.stop_flow(flow);
@@ -63,7 +64,11 @@ fn every_kind_renews_its_isakmp_sa() {
         assert_lossless(&mut world, client, 240);
         assert!(world[client].phase1s() >= 3, "{name}: {}", world[client].phase1s());
         assert!(world[client].rekeys() >= 5, "{name}: {}", world[client].rekeys());
-        assert_eq!((world.gateway().population(), world.gateway().sessions()), ((1, 0), 1), "{name}: one peer");
+        assert_eq!(
+            (world.gateway().population(), world.gateway().sessions()),
+            ((1, 0), 1),
+            "{name}: one peer"
+        );
         assert!(world.ping(client, OFFICE_GATEWAY));
     }
 }
@@ -86,7 +91,10 @@ fn windows_renews_by_volume() {
     Arc::make_mut(&mut profile.ike).esp_kilobytes = Some(1024);
     let mut world = World::new();
     let client = connected(&mut world, profile);
-    let flows = [world.flow(client, End::Uplink(OFFICE), 100, 1200), world.flow(End::Uplink(OFFICE), client, 100, 1200)];
+    let flows = [
+        world.flow(client, End::Uplink(OFFICE), 100, 1200),
+        world.flow(End::Uplink(OFFICE), client, 100, 1200),
+    ];
     world.run_for(Duration::from_secs(60));
     for flow in flows {
         assert_eq!(world.stop_flow(flow).lost, 0);
@@ -107,10 +115,11 @@ fn esp_outlives_its_isakmp_sa() {
     world.listen();
     assert_lossless(&mut world, client, 120);
     let heard = world.heard();
-    let main_mode = heard
-        .iter()
-        .filter(|(_, packet)| packet.ike_header().is_some_and(|h| h.exchange == ExchangeType::IDENTITY_PROTECTION));
-    let ports: Vec<_> = main_mode.filter(|(d, _)| *d == Direction::ToGateway).map(|(_, p)| p.to.port()).collect();
+    let main_mode = heard.iter().filter(|(_, packet)| {
+        packet.ike_header().is_some_and(|h| h.exchange == ExchangeType::IDENTITY_PROTECTION)
+    });
+    let ports: Vec<_> =
+        main_mode.filter(|(d, _)| *d == Direction::ToGateway).map(|(_, p)| p.to.port()).collect();
     assert_eq!(ports, [4500; 3]);
     assert!(world[client].rekeys() >= 1);
     assert_eq!((world.gateway().population(), world.gateway().sessions()), ((1, 0), 1));
@@ -154,12 +163,18 @@ fn renewals_survive_a_line_that_loses_much_of_ike() {
         let client = connected(&mut world, profile.with_lifetimes(400, 300));
         let mut entropy = world.entropy.fork();
         world.lose(move |_, packet| packet.ike().is_some() && entropy.u32() % 10 < 3);
-        let flows = [world.flow(client, End::Uplink(OFFICE), 5, 64), world.flow(End::Uplink(OFFICE), client, 5, 64)];
+        let flows =
+            [world.flow(client, End::Uplink(OFFICE), 5, 64), world.flow(End::Uplink(OFFICE), client, 5, 64)];
         world.run_for(Duration::from_secs(1300));
         let tallies = flows.map(|flow| world.stop_flow(flow));
         assert!(world[client].rekeys() >= 4, "{name}: {} renewals", world[client].rekeys());
         for tally in tallies {
-            assert_eq!((tally.lost, tally.refused), (0, 0), "{name}: {tally:?} of {:?}", world[client].events);
+            assert_eq!(
+                (tally.lost, tally.refused),
+                (0, 0),
+                "{name}: {tally:?} of {:?}",
+                world[client].events
+            );
         }
     }
 }
@@ -172,7 +187,10 @@ fn renewals_on_a_bad_line_lose_no_more_than_the_line() {
         let name = profile.name;
         let client = connected(&mut world, profile.with_lifetimes(120, 30));
         world[client].line = Line::BAD;
-        let flows = [world.flow(client, End::Uplink(OFFICE), 20, 64), world.flow(End::Uplink(OFFICE), client, 20, 64)];
+        let flows = [
+            world.flow(client, End::Uplink(OFFICE), 20, 64),
+            world.flow(End::Uplink(OFFICE), client, 20, 64),
+        ];
         world.run_for(Duration::from_secs(240));
         for flow in flows {
             let tally = world.stop_flow(flow);
@@ -222,7 +240,8 @@ fn both_sides_renew_at_once() {
 fn a_client_that_renews_like_mad_is_served() {
     let mut world = World::new();
     let client = connected(&mut world, Profile::strongswan());
-    let flows = [world.flow(client, End::Uplink(OFFICE), 50, 400), world.flow(End::Uplink(OFFICE), client, 50, 400)];
+    let flows =
+        [world.flow(client, End::Uplink(OFFICE), 50, 400), world.flow(End::Uplink(OFFICE), client, 50, 400)];
     for _ in 0..50 {
         world.renew_esp(client);
         world.run_for(Duration::from_millis(300));

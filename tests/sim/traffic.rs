@@ -98,7 +98,7 @@ fn a_client_cannot_send_from_another_address() {
     assert_eq!(got, [b"me".to_vec()]);
 }
 
-/// A packet as long as the link allows passes both ways, and the largest of its ESP packets fits an Ethernet.
+/// Behind PPPoE 1492 bytes pass: a packet as long as the link allows still does, both ways, with every suite.
 #[test]
 fn the_longest_packets_pass() {
     for profile in Profile::all() {
@@ -107,9 +107,44 @@ fn the_longest_packets_pass() {
             let mut world = World::new();
             let nat = nat.map(|nat| world.nat(nat));
             let client = world.client(profile.clone(), "jiro", nat);
+            world[client].line.mtu = 1492;
             let params = world.connect(client);
-            assert!(world.ping_with(client, OFFICE_GATEWAY, usize::from(params.mru) - 28), "{name}");
+            let longest = usize::from(params.mru) - 28;
+            assert!(world.ping_with(client, OFFICE_GATEWAY, longest), "{name}");
+            // What is longer than the link is fragmented before the tunnel, not behind it.
+            world.listen();
+            let long = sekisho::wire::inet::udp_packet((OFFICE_GATEWAY, 7), (params.address, 7), &[7; 1472]);
+            world.send_from_uplink(OFFICE, long);
+            world.run_for(Duration::from_secs(1));
+            assert!(world.heard().iter().all(|(_, packet)| packet.wire_len() <= 1492), "{name}");
+            assert_eq!(world[client].inbox.packets, 3, "{name}: the answer and two fragments");
         }
+    }
+}
+
+/// TCP is told what fits, both ways.
+#[test]
+fn segments_are_as_long_as_the_link_carries() {
+    use crate::world::host::{announced_mss, syn};
+    for profile in Profile::all() {
+        let name = profile.name;
+        let mut world = World::new();
+        let home = world.nat(Nat::home());
+        let client = world.client(profile, "jiro", home);
+        let params = world.connect(client);
+        world.send_ip(client, syn(params.address, BEYOND, 1460));
+        world.run_for(Duration::from_secs(1));
+        let there = announced_mss(&world.gateway().uplinks[OFFICE].inbox.segments[0]).unwrap();
+        world.send_from_uplink(OFFICE, syn(BEYOND, params.address, 1460));
+        world.run_for(Duration::from_secs(1));
+        let back = announced_mss(&world[client].inbox.segments[0]).unwrap();
+        for mss in [there, back] {
+            assert!(mss <= params.mru - 40 && mss >= 1300, "{name}: {mss}");
+        }
+        world.send_ip(client, syn(params.address, BEYOND, 900));
+        world.run_for(Duration::from_secs(1));
+        let small = announced_mss(&world.gateway().uplinks[OFFICE].inbox.segments[1]).unwrap();
+        assert_eq!(small, 900, "{name}: what is small already stays");
     }
 }
 
@@ -119,9 +154,8 @@ fn a_dhcpinform_over_the_link_is_answered() {
     use sekisho::wire::dhcp::{CLIENT_PORT, Code, Message, MessageType, REQUEST, SERVER_PORT};
     use sekisho::wire::inet::udp_packet;
     for profile in [Profile::windows10(), Profile::macos()] {
-        let mut office = crate::world::Office::default();
-        office.office =
-            vec!["network: 10.60.0.0/24".into(), "dhcp: { dns: [10.60.0.1], domain: office.example }".into()];
+        let office = crate::world::Office::default()
+            .only(&["network: 10.60.0.0/24", "dhcp: { dns: [10.60.0.1], domain: office.example }"]);
         let mut world = World::with(office);
         let home = world.nat(Nat::home());
         let client = world.client(profile, "jiro", home);

@@ -97,14 +97,24 @@ impl Session {
         }
     }
 
-    pub(super) fn send_ip(&mut self, now: Instant, mut packet: PacketBuf, out: &mut Output) -> Result<(), Drop> {
+    pub(super) fn send_ip(
+        &mut self,
+        now: Instant,
+        mut packet: PacketBuf,
+        out: &mut Output,
+    ) -> Result<(), Drop> {
         self.link.put_data(&mut packet)?;
         self.lac.put_data(&mut packet)?;
         self.send_l2tp(now, packet, out)
     }
 
     /// Sends an L2TP message through ESP, or as it is.
-    pub(super) fn send_l2tp(&mut self, now: Instant, mut buf: PacketBuf, out: &mut Output) -> Result<(), Drop> {
+    pub(super) fn send_l2tp(
+        &mut self,
+        now: Instant,
+        mut buf: PacketBuf,
+        out: &mut Output,
+    ) -> Result<(), Drop> {
         if self.data_path.encap != Encap::L2tp {
             let length = u16::try_from(buf.len() + UDP_HEADER).map_err(|_| Drop::TooBig)?.to_be_bytes();
             let (from, to) = (self.lac.port().to_be_bytes(), L2TP_PORT.to_be_bytes());

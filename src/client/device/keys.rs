@@ -222,7 +222,8 @@ impl Session {
                     }
                 }
                 // A system that forgets to renew in time is none that notices its omission.
-                esp::Event::RekeySoon { limit: Limit::Seconds, .. } if self.profile.renewal.esp_percent > 100 => {}
+                esp::Event::RekeySoon { limit: Limit::Seconds, .. }
+                    if self.profile.renewal.esp_percent > 100 => {}
                 esp::Event::RekeySoon { .. } | esp::Event::RekeyNow { .. } => self.renew_esp(now, out),
             }
         }

@@ -247,7 +247,8 @@ impl Initiator {
         };
         let shared = pair.0.agree(server_ke).map_err(|_| Drop::IkeAuthFailed)?;
         let mut keys = Keys::new(suite, &self.config.psk, &transcript, &shared);
-        let nat = detect(&chain, nat_t, suite.hash, header.cookies, negotiation.path);
+        let mut nat = detect(&chain, nat_t, suite.hash, header.cookies, negotiation.path);
+        nat.client |= self.config.force_nat;
         let path = if nat.udp() { floated(negotiation.path) } else { negotiation.path };
 
         let (protocol, port) = self.config.id_port;
@@ -347,7 +348,8 @@ impl Initiator {
             out.events.push(Event::Failed(Failure::WrongKey));
             return Err(Drop::IkeAuthFailed);
         }
-        let nat = detect(&chain, nat_t, suite.hash, header.cookies, negotiation.path);
+        let mut nat = detect(&chain, nat_t, suite.hash, header.cookies, negotiation.path);
+        nat.client |= self.config.force_nat;
         let path = if nat.udp() { floated(negotiation.path) } else { negotiation.path };
         let mut reply = ChainWriter::new();
         reply.put_bytes(P::HASH, &keys.own_proof(&transcript, id));

@@ -238,8 +238,8 @@ impl Batch {
 #[test]
 fn every_lane_count_agrees_with_the_reference() {
     for suite in suites().into_iter().filter(|suite| suite.cipher() != EspCipher::TripleDesCbc) {
-        for lanes in (0..=20).chain([31, 32, 33, 48, 64, 65, 100]) {
-            let packets: Vec<_> = (0..lanes).map(|i| (suite, i as u8, 300)).collect();
+        for lanes in (0..=20).chain([31, 32, 33, 48, 65]) {
+            let packets: Vec<_> = (0..lanes).map(|i| (suite, i as u8, 130)).collect();
             let broken = (0..lanes).map(|i| (i % 5 == 3).then_some(i * 7)).collect();
             Batch { packets, broken }.check();
         }
@@ -250,25 +250,26 @@ fn every_lane_count_agrees_with_the_reference() {
 fn every_length_agrees_with_the_reference() {
     for auth in [EspAuth::HmacSha1_96, EspAuth::HmacSha256_128] {
         let suite = EspSuite::of(EspCipher::Aes256Cbc, auth);
-        for first in [0, 100, 1379, 9000] {
-            for lanes in [1, 2, 3, 8, 20] {
-                for skew in 0..17 {
-                    let packets =
-                        (0..lanes).map(|i| (suite, i as u8, first + skew + i * 16 * skew)).collect();
-                    Batch { packets, broken: vec![None; lanes] }.check();
-                }
+        for len in (0..150).chain([1379, 1380, 1400, 9000]) {
+            let even = vec![(suite, 1, len); 3];
+            Batch { packets: even, broken: vec![None; 3] }.check();
+        }
+        for lanes in [1, 2, 3, 4, 5, 8, 20] {
+            for step in [1, 15, 16, 48, 64, 80] {
+                let uneven: Vec<_> = (0..lanes).map(|i| (suite, i as u8, step * i)).collect();
+                Batch { packets: uneven, broken: vec![None; lanes] }.check();
             }
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn any_mixture_agrees_with_the_reference(
         packets in prop::collection::vec(
-            (any::<prop::sample::Index>(), any::<u8>(), prop_oneof![0..100usize, 0..1500usize]),
+            (any::<prop::sample::Index>(), any::<u8>(), prop_oneof![0..100usize, 0..1500usize, Just(576usize)]),
             0..90,
         ),
         broken in prop::collection::vec(prop::option::weighted(0.2, any::<prop::sample::Index>()), 90),

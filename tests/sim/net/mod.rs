@@ -32,7 +32,12 @@ pub struct Packet {
 
 impl Packet {
     pub fn udp(from: &str, to: &str, bytes: &[u8]) -> Self {
-        Self { proto: Proto::Udp, from: from.parse().unwrap(), to: to.parse().unwrap(), bytes: bytes.to_vec() }
+        Self {
+            proto: Proto::Udp,
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            bytes: bytes.to_vec(),
+        }
     }
 
     /// What a transmit becomes on the wire.

@@ -119,7 +119,13 @@ impl Nat {
             Some(at) => at,
             None => {
                 let outside = self.free_port(inside.port(), to);
-                self.mappings.push(Mapping { inside, outside, towards: to, permitted: Vec::new(), used: now });
+                self.mappings.push(Mapping {
+                    inside,
+                    outside,
+                    towards: to,
+                    permitted: Vec::new(),
+                    used: now,
+                });
                 self.mappings.len() - 1
             }
         };
@@ -152,7 +158,8 @@ impl Nat {
 
     fn free_port(&mut self, wanted: u16, to: SocketAddr) -> u16 {
         // Mappings to different destinations may share a port if the mapping depends on the destination.
-        let taken = |port| self.mappings.iter().any(|m| m.outside == port && self.mapping.same(m.towards, to));
+        let taken =
+            |port| self.mappings.iter().any(|m| m.outside == port && self.mapping.same(m.towards, to));
         let first = match self.ports {
             Ports::Preserve => wanted,
             Ports::Sequential => {
@@ -169,7 +176,6 @@ impl Nat {
 mod tests {
     use super::*;
 
-    #[allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
     fn now() -> Instant {
         Instant::now()
     }

@@ -53,7 +53,17 @@ impl World {
         let port = super::host::FLOW_PORTS.start + self.flows.len() as u16;
         let interval = Duration::from_secs(1) / per_second;
         let (from, to, next) = (from.into(), to.into(), Some(self.now));
-        self.flows.push(Flow { from, to, port, interval, size: size.max(4), next, sent: 0, refused: 0, fixed: None });
+        self.flows.push(Flow {
+            from,
+            to,
+            port,
+            interval,
+            size: size.max(4),
+            next,
+            sent: 0,
+            refused: 0,
+            fixed: None,
+        });
         FlowId(self.flows.len() - 1)
     }
 
@@ -95,7 +105,9 @@ impl World {
 
     fn send_number(&mut self, n: usize) {
         let Flow { from, to, port, size, sent, fixed, .. } = self.flows[n];
-        let (Some(source), Some(destination)) = (self.address_of(from), fixed.or_else(|| self.address_of(to))) else {
+        let (Some(source), Some(destination)) =
+            (self.address_of(from), fixed.or_else(|| self.address_of(to)))
+        else {
             self.flows[n].refused += 1;
             return;
         };

@@ -45,7 +45,13 @@ pub struct Gateway {
 pub type Leases = BTreeMap<String, Vec<Saved>>;
 
 impl Gateway {
-    pub fn new(clock: Clock, config: &Arc<Config>, force_udp: bool, entropy: &mut Entropy, leases: Leases) -> Self {
+    pub fn new(
+        clock: Clock,
+        config: &Arc<Config>,
+        force_udp: bool,
+        entropy: &mut Entropy,
+        leases: Leases,
+    ) -> Self {
         let settings = Arc::new(config.peer_settings(force_udp));
         let mut gatehouse = Gatehouse::new(clock, config.clone(), Vec::new(), entropy);
         for (name, saved) in leases {
@@ -107,9 +113,9 @@ impl Gateway {
                 Ok(natt::Class::Esp(spi, _)) => Some((spi >> 24) as usize).and_then(|n| n.checked_sub(1)),
                 _ => None,
             },
-            Encap::Esp => {
-                esp::Header::parse(&datagram.buf).ok().and_then(|esp| ((esp.spi >> 24) as usize).checked_sub(1))
-            }
+            Encap::Esp => esp::Header::parse(&datagram.buf)
+                .ok()
+                .and_then(|esp| ((esp.spi >> 24) as usize).checked_sub(1)),
             Encap::L2tp => None,
         };
         let count = self.workers.len();
@@ -296,7 +302,10 @@ impl Gateway {
 
     /// The session of a user; the newest if there are several.
     pub fn session(&self, user: &str) -> Option<&Session> {
-        self.gatehouse.sessions().filter(|session| session.who.user() == user).last()
+        self.gatehouse
+            .sessions()
+            .filter(|session| session.who.user() == user)
+            .max_by_key(|session| session.since)
     }
 
     pub fn sessions(&self) -> usize {

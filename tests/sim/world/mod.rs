@@ -7,7 +7,7 @@ mod log;
 pub mod office;
 mod uplink;
 
-pub use flow::{End, FlowId, Tally};
+pub use flow::{End, Tally};
 pub use gateway::{Gateway, Leases};
 pub use host::Inbox;
 pub use office::{BEGIN, Office, PSK, password};
@@ -129,7 +129,7 @@ pub struct World {
     nats: Vec<AtNat>,
     under_way: BTreeMap<(Instant, u64), Arrival>,
     serial: u64,
-    pub(crate) flows: Vec<flow::Flow>,
+    flows: Vec<flow::Flow>,
     fate: Option<Fate>,
     /// Everything that passed the gateway's interface, if a test listens.
     pub trace: Option<Vec<(Direction, Packet)>>,
@@ -147,7 +147,6 @@ impl World {
     }
 
     /// A world whose gateway is configured like this.
-    #[allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
     pub fn with(office: Office) -> Self {
         let test = std::thread::current().name().unwrap_or("sim").to_owned();
         let seed = seed_of(&test);
@@ -269,7 +268,8 @@ impl World {
 
     /// Waits until a client that was started is up, and expects that.
     pub fn await_up(&mut self, id: ClientId) -> LinkParams {
-        let up = self.run_until(Duration::from_secs(100), |w| w[id].address().is_some() || !w[id].device.is_active());
+        let up = self
+            .run_until(Duration::from_secs(100), |w| w[id].address().is_some() || !w[id].device.is_active());
         match self[id].device.params() {
             Some(params) if up => params,
             _ => panic!("{:?} did not connect: {:?}", self[id].device, self[id].events),
@@ -279,7 +279,8 @@ impl World {
     /// Connects, and expects that it fails.
     pub fn fail_to_connect(&mut self, id: ClientId) -> Reason {
         self.start(id);
-        let over = self.run_until(Duration::from_secs(100), |w| w[id].address().is_some() || !w[id].device.is_active());
+        let over = self
+            .run_until(Duration::from_secs(100), |w| w[id].address().is_some() || !w[id].device.is_active());
         assert!(over && self[id].address().is_none(), "{:?} connected", self[id].device);
         let reason = self[id].reason().cloned().unwrap();
         // The gateway has its own time to find out.
@@ -517,7 +518,9 @@ impl World {
             self.arrive_at_gateway(batch);
         }
         let clock = self.clock();
-        if let Some(gateway) = self.gateway.as_mut().filter(|g| g.poll_timeout().is_some_and(|at| at <= clock.now)) {
+        if let Some(gateway) =
+            self.gateway.as_mut().filter(|g| g.poll_timeout().is_some_and(|at| at <= clock.now))
+        {
             gateway.handle_timeout(clock);
             self.carry_gateway();
         }
@@ -637,11 +640,13 @@ impl World {
         let mut packet = packet;
         let mut behind: Option<NatId> = None;
         loop {
-            let host = self.clients.iter().position(|c| c.nat == behind && IpAddr::V4(c.address) == packet.to.ip());
+            let host =
+                self.clients.iter().position(|c| c.nat == behind && IpAddr::V4(c.address) == packet.to.ip());
             if let Some(n) = host {
                 return Some((ClientId(n), packet));
             }
-            let n = self.nats.iter().position(|at| at.behind == behind && at.nat.outside == packet.to.ip())?;
+            let n =
+                self.nats.iter().position(|at| at.behind == behind && at.nat.outside == packet.to.ip())?;
             let now = self.now;
             packet = self.nats[n].nat.inbound(now, packet)?;
             behind = Some(NatId(n));

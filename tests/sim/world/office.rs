@@ -75,6 +75,12 @@ impl Office {
         self
     }
 
+    /// The settings of hub OFFICE, in place of the usual ones.
+    pub fn only(mut self, lines: &[&str]) -> Self {
+        self.office = lines.iter().map(|line| (*line).to_owned()).collect();
+        self
+    }
+
     pub fn guests(mut self, line: &str) -> Self {
         self.guests.push(line.into());
         self
@@ -105,7 +111,9 @@ impl Office {
         }
         let _ = writeln!(text, "hubs:");
         let guests = ["visitor", "jiro"].map(|name| (name.to_owned(), String::new()));
-        for (name, lines, users) in [("OFFICE", &self.office, &self.users[..]), ("GUESTS", &self.guests, &guests)] {
+        for (name, lines, users) in
+            [("OFFICE", &self.office, &self.users[..]), ("GUESTS", &self.guests, &guests)]
+        {
             let _ = writeln!(text, "  {name}:");
             for line in lines {
                 let _ = writeln!(text, "    {line}");

@@ -1,6 +1,7 @@
 //! The way to the kernels: safe functions that take the CPU's abilities as a value and hand on to code that needs them.
 #![allow(unsafe_code, reason = "calls of functions that need instructions beyond the baseline")]
 
+use super::sha_ni::Both;
 use super::{BLOCK, CbcKeys, Chains, HASH_BLOCK, HashState, LaneHash, RoundKeys, WideState};
 use super::{aes_ni, avx2, avx512, sha_ni, vaes};
 use crate::crypto::engine::cpu::{Aes, Cpu, Wide};
@@ -120,6 +121,31 @@ pub(super) fn hash_narrow<const N: usize>(
             for (state, data) in states.iter_mut().zip(data) {
                 sha2::block_api::compress256(state, &data.as_chunks::<HASH_BLOCK>().0[..blocks]);
             }
+        }
+    }
+}
+
+/// Hashes `blocks` blocks of each packet and encrypts as many bytes further behind.
+///
+/// # Panics
+/// If the CPU has no SHA-NI, a packet is too short, or its two places are too near.
+pub(super) fn both<const N: usize>(
+    cpu: Cpu,
+    hash: LaneHash,
+    rounds: usize,
+    mut both: Both<'_, '_, N>,
+    blocks: usize,
+) {
+    assert!(cpu.sha_ni(), "no SHA-NI here");
+    // SAFETY: the CPU has SHA-NI (which implies AES and SSE4.1 in `Cpu`).
+    unsafe {
+        match (hash, rounds) {
+            (LaneHash::Sha1, 10) => both.sha1::<10>(blocks),
+            (LaneHash::Sha1, 12) => both.sha1::<12>(blocks),
+            (LaneHash::Sha1, _) => both.sha1::<14>(blocks),
+            (LaneHash::Sha256, 10) => both.sha256::<10>(blocks),
+            (LaneHash::Sha256, 12) => both.sha256::<12>(blocks),
+            (LaneHash::Sha256, _) => both.sha256::<14>(blocks),
         }
     }
 }

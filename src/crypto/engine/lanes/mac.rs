@@ -27,7 +27,7 @@ pub(super) fn mac(cpu: Cpu, hash: LaneHash, mut units: &mut [Unit<'_>]) {
 /// many that is.
 fn some<const N: usize>(hash: LaneHash, units: &mut [Unit<'_>], kernel: impl Kernel<N>) -> usize {
     if let Some(first) = units.first_chunk_mut::<N>()
-        && first.iter().all(|unit| unit.covered == first[0].covered)
+        && first.iter().all(|unit| (unit.covered, unit.hashed) == (first[0].covered, first[0].hashed))
     {
         even(hash, first, kernel);
         N
@@ -178,10 +178,11 @@ impl Lane<'_, '_> {
         self.done = 0;
         match self.stage {
             Stage::Idle => {
-                kernel.set(lane, &unit.key.inner);
-                self.len = unit.covered().len() / HASH_BLOCK * HASH_BLOCK;
+                kernel.set(lane, &unit.state);
+                self.done = unit.hashed;
+                self.len = unit.covered / HASH_BLOCK * HASH_BLOCK;
                 self.stage = Stage::Body;
-                if self.len == 0 {
+                if self.done == self.len {
                     return self.advance(hash, lane, kernel);
                 }
             }
@@ -234,12 +235,12 @@ fn digest(state: &HashState) -> [u8; 32] {
 
 /// Runs a kernel once over packets of one length, so that all lanes are always at the same place.
 fn even<const N: usize>(hash: LaneHash, units: &mut [Unit<'_>; N], mut kernel: impl Kernel<N>) {
-    let covered = units.first().map_or(0, |unit| unit.covered);
+    let (covered, hashed) = units.first().map_or((0, 0), |unit| (unit.covered, unit.hashed));
     let body = covered / HASH_BLOCK;
     for (lane, unit) in units.iter().enumerate() {
-        kernel.set(lane, &unit.key.inner);
+        kernel.set(lane, &unit.state);
     }
-    kernel.compress(&units.each_ref().map(Unit::covered), body);
+    kernel.compress(&units.each_ref().map(|unit| &unit.covered()[hashed..]), body - hashed / HASH_BLOCK);
     let mut own = [[0; 2 * HASH_BLOCK]; N];
     let mut len = 0;
     for (own, unit) in own.iter_mut().zip(&*units) {

@@ -10,6 +10,7 @@
 mod aes_ni;
 mod avx2;
 mod avx512;
+mod both;
 mod cbc;
 mod kernels;
 mod mac;
@@ -163,13 +164,40 @@ struct Unit<'a> {
     buf: &'a mut PacketBuf,
     /// Bytes that the ICV covers.
     covered: usize,
+    /// Bytes of these that are hashed, whole blocks; and the hash's state after them.
+    hashed: usize,
+    state: HashState,
+    /// Bytes that are header, IV or ciphertext already, if cipher and hash run together; and the last block of them.
+    encrypted: usize,
+    chain: [u8; BLOCK],
     icv_len: usize,
     /// The MAC, once it is computed; SHA-1 fills the first twenty bytes.
     icv: [u8; 32],
     result: Option<&'a mut Result<(), Refusal>>,
 }
 
-impl Unit<'_> {
+impl<'a> Unit<'a> {
+    fn new(
+        key: &'a LaneKey,
+        buf: &'a mut PacketBuf,
+        covered: usize,
+        icv_len: u8,
+        result: Option<&'a mut Result<(), Refusal>>,
+    ) -> Self {
+        Self {
+            key,
+            buf,
+            covered,
+            hashed: 0,
+            state: key.inner,
+            encrypted: FRONT,
+            chain: [0; BLOCK],
+            icv_len: icv_len.into(),
+            icv: [0; 32],
+            result,
+        }
+    }
+
     /// Header, IV and ciphertext.
     fn covered(&self) -> &[u8] {
         &self.buf[..self.covered]
@@ -185,9 +213,9 @@ impl Unit<'_> {
         (self.covered - FRONT) / BLOCK
     }
 
-    /// Blocks to hash: the packet with its padding, and the outer hash.
+    /// Blocks to hash: the rest of the packet with its padding, and the outer hash.
     fn hash_blocks(&self) -> usize {
-        (self.covered + 9).div_ceil(HASH_BLOCK) + 1
+        (self.covered - self.hashed + 9).div_ceil(HASH_BLOCK) + 1
     }
 }
 
@@ -227,7 +255,11 @@ impl Lanes {
     fn seal_units(&mut self, units: &mut [Unit<'_>]) {
         units.sort_unstable_by_key(|unit| (unit.key.rounds, std::cmp::Reverse(unit.covered)));
         for group in units.chunk_by_mut(|a, b| a.key.rounds == b.key.rounds) {
-            cbc::encrypt(self.cpu, &mut self.scratch, group);
+            if both::suits(self.cpu, group) {
+                both::encrypt(self.cpu, group);
+            } else {
+                cbc::encrypt(self.cpu, &mut self.scratch, group);
+            }
         }
         self.authenticate(units);
         for unit in units {
@@ -296,7 +328,7 @@ impl std::fmt::Debug for Lanes {
 fn sealing(job: &mut SealJob) -> Option<Unit<'_>> {
     let SealCipher::Lanes(key) = &job.key.cipher else { return None };
     let covered = job.buf.len();
-    Some(Unit { key, buf: &mut job.buf, covered, icv_len: job.icv_len.into(), icv: [0; 32], result: None })
+    Some(Unit::new(key, &mut job.buf, covered, job.icv_len, None))
 }
 
 /// A packet to open whose key is for the lanes and whose length a packet can have. Others are refused at once.
@@ -307,14 +339,7 @@ fn opening(job: &mut OpenJob) -> Option<Unit<'_>> {
     let covered = job.buf.len().checked_sub(icv_len)?;
     let whole = covered.checked_sub(FRONT)?.is_multiple_of(BLOCK);
     let has_icv = (1..=key.hash.digest_len()).contains(&icv_len);
-    (whole && has_icv).then_some(Unit {
-        key,
-        buf: &mut job.buf,
-        covered,
-        icv_len,
-        icv: [0; 32],
-        result: Some(&mut job.result),
-    })
+    (whole && has_icv).then(|| Unit::new(key, &mut job.buf, covered, job.icv_len, Some(&mut job.result)))
 }
 
 /// Seals one framed packet by itself, if its key is for the lanes.

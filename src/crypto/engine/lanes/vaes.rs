@@ -63,6 +63,10 @@ pub(super) unsafe fn encrypt_256(
     let (pairs, _) = chains.as_chunks_mut();
     let mut state: [__m256i; REGISTERS] = std::array::from_fn(|r| load_2(&pairs[r]));
     for i in 0..blocks {
+        for l in 0..4 {
+            let ahead = data[4 * (i % 4) + l].wrapping_add(BLOCK * i + 256);
+            _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+        }
         for r in 0..REGISTERS {
             // SAFETY: the caller vouches for `blocks` blocks behind each pointer, and `i` is less.
             let plain = unsafe {
