@@ -6,28 +6,28 @@
 //! one PPP link; a **port** is a link's (or an uplink's) place on a **hub**. **Inbound** is from the peer, **outbound**
 //! is to the peer, everywhere.
 
+pub mod entropy;
 pub mod packet;
 pub mod timer;
-pub mod entropy;
 
-pub mod wire;
 pub mod crypto;
 pub mod identity;
+pub mod wire;
 
-pub mod ike;
 pub mod esp;
+pub mod hub;
+pub mod ike;
 pub mod l2tp;
 pub mod ppp;
 pub mod vnic;
-pub mod hub;
 
-pub mod story;
-pub mod peer;
-pub mod worker;
-pub mod gatehouse;
-pub mod control;
-pub mod uplink;
 pub mod config;
+pub mod control;
+pub mod gatehouse;
+pub mod peer;
 pub mod shell;
+pub mod story;
+pub mod uplink;
+pub mod worker;
 
 pub mod client;

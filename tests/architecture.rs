@@ -34,15 +34,23 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "gatehouse",
             &[
-                "wire",
-                "config", "crypto", "identity", "hub", "peer", "ppp", "story", "worker", "packet", "timer",
-                "entropy",
+                "wire", "config", "crypto", "identity", "hub", "peer", "ppp", "story", "worker", "packet",
+                "timer", "entropy",
             ],
         ),
         (
             "control",
             &[
-                "config", "gatehouse", "hub", "identity", "peer", "story", "worker", "packet", "wire", "timer",
+                "config",
+                "gatehouse",
+                "hub",
+                "identity",
+                "peer",
+                "story",
+                "worker",
+                "packet",
+                "wire",
+                "timer",
                 "entropy",
             ],
         ),

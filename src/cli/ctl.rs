@@ -184,18 +184,16 @@ impl CtlCommand {
                 Command::MacDelete { hub: hub.clone(), mac: mac.clone(), vlan: *vlan }
             }
             Self::Ip(Ip::List { hub }) => Command::IpList { hub: hub.clone() },
-            Self::Ip(Ip::Delete { hub, address }) => Command::IpDelete { hub: hub.clone(), address: *address },
+            Self::Ip(Ip::Delete { hub, address }) => {
+                Command::IpDelete { hub: hub.clone(), address: *address }
+            }
             Self::Dhcp(Dhcp::List { hub }) => Command::DhcpList { hub: hub.clone() },
             Self::Dhcp(Dhcp::Release { hub, address }) => {
                 Command::DhcpRelease { hub: hub.clone(), address: *address }
             }
-            Self::Stories { user, from, failed, limit } => Command::Stories {
-                user: user.clone(),
-                from: *from,
-                failed: *failed,
-                limit: *limit,
-                lang,
-            },
+            Self::Stories { user, from, failed, limit } => {
+                Command::Stories { user: user.clone(), from: *from, failed: *failed, limit: *limit, lang }
+            }
             Self::Why { of } => Command::Why { of: of.clone(), lang },
             Self::Drops => Command::Drops {},
             Self::Reload { dry_run } => Command::Reload { dry_run: *dry_run },
@@ -248,7 +246,9 @@ fn language(said: Option<Language>, variable: impl Fn(&str) -> Option<String>) -
         Some(Language::En) => Lang::En,
         Some(Language::Ja) => Lang::Ja,
         None => {
-            let set = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| variable(name).filter(|v| !v.is_empty()));
+            let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .iter()
+                .find_map(|name| variable(name).filter(|v| !v.is_empty()));
             if set.is_some_and(|locale| locale.starts_with("ja")) { Lang::Ja } else { Lang::En }
         }
     }

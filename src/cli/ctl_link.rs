@@ -18,15 +18,12 @@ pub(super) enum Error {
 }
 
 /// Sends a command and hands every page of rows to `page`, whether it is the last one beside it.
-pub(super) fn ask(
-    socket: &Path,
-    command: &Command,
-    page: &mut dyn FnMut(Vec<Value>),
-) -> Result<(), Error> {
+pub(super) fn ask(socket: &Path, command: &Command, page: &mut dyn FnMut(Vec<Value>)) -> Result<(), Error> {
     let lost = |error: std::io::Error| {
         Error::NoGateway(format!("the gateway at {} has gone: {error}", socket.display()))
     };
-    let mut stream = UnixStream::connect(socket).map_err(|error| Error::NoGateway(explain(socket, &error)))?;
+    let mut stream =
+        UnixStream::connect(socket).map_err(|error| Error::NoGateway(explain(socket, &error)))?;
     let line = write_request(command).map_err(|error| Error::NoGateway(error.to_string()))?;
     stream.write_all(format!("{line}\n").as_bytes()).map_err(lost)?;
     let mut lines = BufReader::new(stream);
@@ -36,14 +33,18 @@ pub(super) fn ask(
             return Err(lost(ErrorKind::UnexpectedEof.into()));
         }
         let reply: Reply<Value> = serde_json::from_str(&line).map_err(|error| {
-            let message = format!("the answer of {} is not understood (is it a gateway's?): {error}", socket.display());
+            let message =
+                format!("the answer of {} is not understood (is it a gateway's?): {error}", socket.display());
             Error::NoGateway(message)
         })?;
         if let Some(refusal) = reply.error {
             return Err(Error::Refused(refusal));
         }
         if reply.version != VERSION {
-            let message = format!("the gateway speaks version {} of the control protocol, not {VERSION}", reply.version);
+            let message = format!(
+                "the gateway speaks version {} of the control protocol, not {VERSION}",
+                reply.version
+            );
             return Err(Error::NoGateway(message));
         }
         page(reply.rows);
@@ -63,7 +64,9 @@ fn explain(socket: &Path, error: &std::io::Error) -> String {
             format!("no gateway answers at {place}: it was killed, and has left this file")
         }
         ErrorKind::PermissionDenied => {
-            format!("no right to use {place}\n    hint: be the user that the gateway runs as, or root: sudo sekisho ctl ...")
+            format!(
+                "no right to use {place}\n    hint: be the user that the gateway runs as, or root: sudo sekisho ctl ..."
+            )
         }
         _ => format!("cannot reach {place}: {error}"),
     }

@@ -5,7 +5,8 @@ use super::ctl_table::{Column, long, number, points, printable, table, text};
 use super::{say, show};
 use sekisho::{
     control::{
-        Command, DropRow, HubRow, IpRow, LeaseRow, MacRow, Refusal, ReloadRow, SessionRow, StatusRow, StoryRow,
+        Command, DropRow, HubRow, IpRow, LeaseRow, MacRow, Refusal, ReloadRow, SessionRow, StatusRow,
+        StoryRow,
     },
     shell::{config_file::unix_now, host},
     story::{Lang, span, utc},
@@ -41,7 +42,10 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
         Command::SessionList { .. } => list(values, "no sessions", SESSIONS, width, session_cells),
         Command::SessionShow { .. } => each(values, |row: SessionRow| show(&session(&row, lang, width))),
         Command::SessionKick { .. } => each(values, |row: SessionRow| {
-            show(&printable(&format!("closed session {} of {}@{} from {}", row.session, row.user, row.hub, row.from)));
+            show(&printable(&format!(
+                "closed session {} of {}@{} from {}",
+                row.session, row.user, row.hub, row.from
+            )));
         }),
         Command::MacList { .. } => list(values, "no stations", MACS, width, mac_cells),
         Command::IpList { .. } => list(values, "no addresses", IPS, width, ip_cells),
@@ -51,7 +55,9 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
         Command::DhcpRelease { .. } => each(values, |row: LeaseRow| {
             show(&printable(&format!("{} of {} is free; it was {}'s", row.address, row.hub, row.holder)));
         }),
-        Command::Stories { .. } => list(values, "no connection attempts", STORIES, width, |row: StoryRow| story_cells(row, lang)),
+        Command::Stories { .. } => {
+            list(values, "no connection attempts", STORIES, width, |row: StoryRow| story_cells(row, lang))
+        }
         Command::Why { .. } => each(values, |row: StoryRow| show(&why(&row, lang, width))),
         Command::Drops {} => list(values, "no packet was dropped", DROPS, width, drop_cells),
         Command::Reload { .. } => each(values, |row: ReloadRow| show(&reload(&row))),
@@ -61,7 +67,9 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
 /// Reads the rows of an answer.
 fn read<R: DeserializeOwned>(values: Vec<Value>) -> Result<Vec<R>, Error> {
     values.into_iter().map(serde_json::from_value).collect::<Result<_, _>>().map_err(|error| {
-        Error::NoGateway(format!("the gateway is of another version, its answer is not understood ({error}); --json shows it"))
+        Error::NoGateway(format!(
+            "the gateway is of another version, its answer is not understood ({error}); --json shows it"
+        ))
     })
 }
 
@@ -146,7 +154,9 @@ fn status(row: &StatusRow, width: Option<usize>) -> String {
     for worker in &row.workers {
         let text = match worker.silent {
             true => "does not answer".to_owned(),
-            false => format!("{} devices, {} half-open, {} drops", worker.peers, worker.half_open, worker.drops),
+            false => {
+                format!("{} devices, {} half-open, {} drops", worker.peers, worker.half_open, worker.drops)
+            }
         };
         lines.push(("Worker", format!("{}: {text}", worker.worker)));
     }
@@ -385,7 +395,10 @@ mod tests {
 
     #[test]
     fn amounts_are_short() {
-        assert_eq!([bytes(0), bytes(999), bytes(1000), bytes(1 << 20), bytes(5 << 40)].join(", "), "0 B, 999 B, 1.0 KiB, 1.0 MiB, 5.0 TiB");
+        assert_eq!(
+            [bytes(0), bytes(999), bytes(1000), bytes(1 << 20), bytes(5 << 40)].join(", "),
+            "0 B, 999 B, 1.0 KiB, 1.0 MiB, 5.0 TiB"
+        );
         assert_eq!([short(5), short(65), short(3_725), short(90_000)].join(" "), "5s 1m05s 1h02m 1d01h");
     }
 }

@@ -36,7 +36,8 @@ const GAP: usize = 2;
 
 /// Lays a table out in at most `width` columns of the terminal, if that is possible and there is a limit.
 pub(super) fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let mut widths: Vec<usize> = columns.iter().map(|column| columns_of(column.title)).collect();
     for row in &cells {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -66,7 +67,10 @@ pub(super) fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usiz
 fn shrink(columns: &[Column], widths: &mut [usize], limit: usize) {
     let whole = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
     while whole(widths) > limit {
-        let elastic = columns.iter().zip(widths.iter_mut()).filter(|(column, width)| column.elastic && **width > NARROWEST);
+        let elastic = columns
+            .iter()
+            .zip(widths.iter_mut())
+            .filter(|(column, width)| column.elastic && **width > NARROWEST);
         let Some((_, widest)) = elastic.max_by_key(|(_, width)| **width) else { return };
         *widest -= 1;
     }
@@ -160,7 +164,10 @@ mod tests {
     #[test]
     fn columns_line_up_in_any_script() {
         let table = table(&[text("USER"), number("N"), long("CAUSE")], &rows(), None);
-        assert_eq!(table, "USER     N  CAUSE\njiro     7  a cause that takes many words\n山田  1234  ユーザー\n");
+        assert_eq!(
+            table,
+            "USER     N  CAUSE\njiro     7  a cause that takes many words\n山田  1234  ユーザー\n"
+        );
     }
 
     #[test]
@@ -179,7 +186,16 @@ mod tests {
 
     #[test]
     fn texts_are_folded_under_their_labels() {
-        let text = points(&[("What", "one two three four five six".to_owned()), ("対処", "もう一度試してください。".to_owned())], Some(26));
-        assert_eq!(text, "What  one two three four\n      five six\n対処  もう一度試してくださ\n      い。\n");
+        let text = points(
+            &[
+                ("What", "one two three four five six".to_owned()),
+                ("対処", "もう一度試してください。".to_owned()),
+            ],
+            Some(26),
+        );
+        assert_eq!(
+            text,
+            "What  one two three four\n      five six\n対処  もう一度試してくださ\n      い。\n"
+        );
     }
 }

@@ -147,7 +147,8 @@ fn days_of(text: &str) -> Option<Vec<u16>> {
 fn time_of(text: &str) -> Option<(u16, u16)> {
     let (start, end) = text.split_once('-')?;
     let (start, end) = (minute_of(start)?, minute_of(end)?);
-    (start < DAY && start != end).then_some((start, if end > start { end - start } else { end + DAY - start }))
+    (start < DAY && start != end)
+        .then_some((start, if end > start { end - start } else { end + DAY - start }))
 }
 
 impl FromStr for Hours {
@@ -240,8 +241,17 @@ mod tests {
     #[test]
     fn what_is_no_time_of_the_week_is_refused() {
         for text in [
-            "", ";", "mon-fri 8-18", "08:00", "mon 25:00-26:00", "mon 08:60-09:00", "08:00-08:00", "mon tue wed",
-            "08:00-18:00 mon", "montag", "24:00-06:00",
+            "",
+            ";",
+            "mon-fri 8-18",
+            "08:00",
+            "mon 25:00-26:00",
+            "mon 08:60-09:00",
+            "08:00-08:00",
+            "mon tue wed",
+            "08:00-18:00 mon",
+            "montag",
+            "24:00-06:00",
         ] {
             assert!(text.parse::<Hours>().is_err(), "{text}");
         }

@@ -200,7 +200,12 @@ impl List {
                     None => Touches::Nobody,
                 };
                 let text = |hub: Option<&str>| hub.unwrap_or("any").to_owned();
-                self.push(key(group, psk), format!("hub {} -> {}", text(was), text(is)), touches, Effect::Now);
+                self.push(
+                    key(group, psk),
+                    format!("hub {} -> {}", text(was), text(is)),
+                    touches,
+                    Effect::Now,
+                );
             }
         }
     }
@@ -210,7 +215,12 @@ impl List {
             match (was, is) {
                 (Some(was), Some(is)) => self.hub(was, is, unix),
                 (Some(was), None) => {
-                    self.push(format!("hubs.{}", was.name), "removed", Touches::Hub(was.name.clone()), Effect::Now);
+                    self.push(
+                        format!("hubs.{}", was.name),
+                        "removed",
+                        Touches::Hub(was.name.clone()),
+                        Effect::Now,
+                    );
                 }
                 (None, Some(is)) => {
                     let what = format!("added: network {}, {} users", is.network, is.users.len());
@@ -261,12 +271,16 @@ impl List {
         let mut alike: BTreeMap<Difference, Vec<&str>> = BTreeMap::new();
         for (was, is) in pairs(&old.users, &new.users, |user| &user.name) {
             let name = was.or(is).map_or("", |user| user.name.as_str());
-            let mut differs = |what: String, sessions| alike.entry(Difference { what, sessions }).or_default().push(name);
+            let mut differs =
+                |what: String, sessions| alike.entry(Difference { what, sessions }).or_default().push(name);
             match (was, is) {
                 (Some(was), Some(is)) => {
                     compare(was, is, unix, &mut differs);
-                    if let Some((is, address)) = is.address.filter(|_| was.address != is.address).map(|a| (is, a)) {
-                        let touches = Touches::Elsewhere { hub: old.name.clone(), user: was.name.clone(), address };
+                    if let Some((is, address)) =
+                        is.address.filter(|_| was.address != is.address).map(|a| (is, a))
+                    {
+                        let touches =
+                            Touches::Elsewhere { hub: old.name.clone(), user: was.name.clone(), address };
                         let what = format!("address {} -> {address}", any(was.address));
                         self.push(format!("hubs.{}.users.{}", new.name, is.name), what, touches, Effect::Now);
                     } else if was.address != is.address {
@@ -343,7 +357,8 @@ fn compare(old: &User, new: &User, unix: u64, differs: &mut impl FnMut(String, S
         differs("another password; sessions that are up stay".to_owned(), Sessions::Next);
     }
     if old.disabled != new.disabled {
-        let (what, sessions) = if new.disabled { ("disabled", Sessions::End) } else { ("enabled", Sessions::Stay) };
+        let (what, sessions) =
+            if new.disabled { ("disabled", Sessions::End) } else { ("enabled", Sessions::Stay) };
         differs(what.to_owned(), sessions);
     }
     let (was, is) = (&old.terms, &new.terms);
@@ -366,6 +381,9 @@ fn compare(old: &User, new: &User, unix: u64, differs: &mut impl FnMut(String, S
         ("isolated", was.isolated.to_string(), is.isolated.to_string(), Sessions::Next),
         ("dhcp_guard", was.dhcp_guard.to_string(), is.dhcp_guard.to_string(), Sessions::Next),
         ("broadcasts", was.broadcasts.to_string(), is.broadcasts.to_string(), Sessions::Next),
+        ("rate_up", limit(was.rate_up), limit(is.rate_up), Sessions::Next),
+        ("rate_down", limit(was.rate_down), limit(is.rate_down), Sessions::Next),
+        ("own_address", was.own_address.to_string(), is.own_address.to_string(), Sessions::Next),
     ] {
         if was != is {
             differs(format!("{key} {} -> {}", was.to_lowercase(), is.to_lowercase()), sessions);
@@ -384,7 +402,7 @@ fn any(address: Option<Ipv4Addr>) -> String {
     address.map_or("any".to_owned(), |address| address.to_string())
 }
 
-fn limit(limit: Option<u32>) -> String {
+fn limit(limit: Option<impl ToString>) -> String {
     limit.map_or("none".to_owned(), |limit| limit.to_string())
 }
 
@@ -413,7 +431,11 @@ fn arrow<T: std::fmt::Debug>(old: &T, new: &T) -> String {
 }
 
 /// Walks two lists that are in the order of folded names, and pairs what has the same name.
-fn pairs<'a, T>(old: &'a [T], new: &'a [T], name: impl Fn(&T) -> &str) -> Vec<(Option<&'a T>, Option<&'a T>)> {
+fn pairs<'a, T>(
+    old: &'a [T],
+    new: &'a [T],
+    name: impl Fn(&T) -> &str,
+) -> Vec<(Option<&'a T>, Option<&'a T>)> {
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     let mut out = Vec::new();
     loop {
@@ -480,25 +502,162 @@ hubs:
         type Case<'a> = (&'a str, &'a str, &'a str, &'a str, Touches, Effect);
         let cases: &[Case<'_>] = &[
             ("  GUESTS: {", "  LAB: {", "hubs.GUESTS", "removed", Touches::Hub("GUESTS".into()), Effect::Now),
-            ("10.60.0.0/16", "10.60.0.0/17", "hubs.OFFICE.network", "10.60.0.0/17", Touches::Hub("OFFICE".into()), Effect::Now),
-            ("      jiro:", "      ichiro:", "hubs.OFFICE.users.jiro", "removed", users(&["jiro"]), Effect::Now),
-            ("      jiro:", "      ichiro:", "hubs.OFFICE.users.ichiro", "added", Touches::Nobody, Effect::Now),
-            ("\"correct horse battery staple\" }", "\"another horse altogether\" }", "hubs.OFFICE.users.jiro", "password", Touches::Nobody, Effect::NewConnections),
-            ("address: 10.60.0.50", "address: 10.60.0.51", "hubs.OFFICE.users.yas", "10.60.0.50 -> 10.60.0.51", Touches::Elsewhere { hub: "OFFICE".into(), user: "yas".into(), address: "10.60.0.51".parse().unwrap() }, Effect::Now),
-            (", address: 10.60.0.50", "", "hubs.OFFICE.users.yas", "10.60.0.50 -> any", Touches::Nobody, Effect::Now),
-            ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether", "ipsec.psk (key 0)", "removed", Touches::Psk(0), Effect::Now),
-            ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether", "ipsec.psk (key 2)", "added", Touches::Nobody, Effect::Now),
-            ("hub: GUESTS", "hub: OFFICE", "ipsec.psk (key 1)", "hub GUESTS -> OFFICE", Touches::PskOutside { psk: 1, hub: "OFFICE".into() }, Effect::Now),
-            ("staple\" }", "staple\", disabled: true }", "hubs.OFFICE.users.jiro", "disabled", users(&["jiro"]), Effect::Now),
-            ("staple\" }", "staple\", access: deny }", "hubs.OFFICE.users.jiro", "may not be in", users(&["jiro"]), Effect::Now),
-            ("staple\" }", "staple\", max_sessions: 2 }", "hubs.OFFICE.users.jiro", "max_sessions none -> 2", Touches::Nobody, Effect::NewConnections),
-            ("staple\" }", "staple\", idle_timeout: 1h }", "hubs.OFFICE.users.jiro", "idle_timeout none -> 1h", Touches::Terms { hub: "OFFICE".into(), users: vec!["jiro".into()] }, Effect::Now),
-            ("default_hub: OFFICE", "default_hub: GUESTS", "default_hub", "OFFICE -> GUESTS", Touches::Nobody, Effect::NewConnections),
-            ("default_hub: OFFICE", "default_hub: OFFICE\nworkers: 2", "workers", "1 -> 2", Touches::Nobody, Effect::Restart),
-            ("default_hub: OFFICE", "default_hub: OFFICE\nlisten: { ports: { ike: 5500 } }", "listen.ports", "5500", Touches::Nobody, Effect::Restart),
-            ("default_hub: OFFICE", "default_hub: OFFICE\nppp: { mru: 1300 }", "ppp.mru", "1400 -> 1300", Touches::Nobody, Effect::NewConnections),
-            ("network: 10.60.0.0/16", "network: 10.60.0.0/16\n    uplink: none", "hubs.OFFICE.uplink", "nat -> none", Touches::Nobody, Effect::Now),
-            ("network: 10.60.0.0/16", "network: 10.60.0.0/16\n    dhcp: { lease: 1h }", "hubs.OFFICE.dhcp.lease", "8h -> 1h", Touches::Nobody, Effect::NewConnections),
+            (
+                "10.60.0.0/16",
+                "10.60.0.0/17",
+                "hubs.OFFICE.network",
+                "10.60.0.0/17",
+                Touches::Hub("OFFICE".into()),
+                Effect::Now,
+            ),
+            (
+                "      jiro:",
+                "      ichiro:",
+                "hubs.OFFICE.users.jiro",
+                "removed",
+                users(&["jiro"]),
+                Effect::Now,
+            ),
+            (
+                "      jiro:",
+                "      ichiro:",
+                "hubs.OFFICE.users.ichiro",
+                "added",
+                Touches::Nobody,
+                Effect::Now,
+            ),
+            (
+                "\"correct horse battery staple\" }",
+                "\"another horse altogether\" }",
+                "hubs.OFFICE.users.jiro",
+                "password",
+                Touches::Nobody,
+                Effect::NewConnections,
+            ),
+            (
+                "address: 10.60.0.50",
+                "address: 10.60.0.51",
+                "hubs.OFFICE.users.yas",
+                "10.60.0.50 -> 10.60.0.51",
+                Touches::Elsewhere {
+                    hub: "OFFICE".into(),
+                    user: "yas".into(),
+                    address: "10.60.0.51".parse().unwrap(),
+                },
+                Effect::Now,
+            ),
+            (
+                ", address: 10.60.0.50",
+                "",
+                "hubs.OFFICE.users.yas",
+                "10.60.0.50 -> any",
+                Touches::Nobody,
+                Effect::Now,
+            ),
+            (
+                "kT7nVpQ2xWz9RbHm4cJd",
+                "Another8Key9Altogether",
+                "ipsec.psk (key 0)",
+                "removed",
+                Touches::Psk(0),
+                Effect::Now,
+            ),
+            (
+                "kT7nVpQ2xWz9RbHm4cJd",
+                "Another8Key9Altogether",
+                "ipsec.psk (key 2)",
+                "added",
+                Touches::Nobody,
+                Effect::Now,
+            ),
+            (
+                "hub: GUESTS",
+                "hub: OFFICE",
+                "ipsec.psk (key 1)",
+                "hub GUESTS -> OFFICE",
+                Touches::PskOutside { psk: 1, hub: "OFFICE".into() },
+                Effect::Now,
+            ),
+            (
+                "staple\" }",
+                "staple\", disabled: true }",
+                "hubs.OFFICE.users.jiro",
+                "disabled",
+                users(&["jiro"]),
+                Effect::Now,
+            ),
+            (
+                "staple\" }",
+                "staple\", access: deny }",
+                "hubs.OFFICE.users.jiro",
+                "may not be in",
+                users(&["jiro"]),
+                Effect::Now,
+            ),
+            (
+                "staple\" }",
+                "staple\", max_sessions: 2 }",
+                "hubs.OFFICE.users.jiro",
+                "max_sessions none -> 2",
+                Touches::Nobody,
+                Effect::NewConnections,
+            ),
+            (
+                "staple\" }",
+                "staple\", idle_timeout: 1h }",
+                "hubs.OFFICE.users.jiro",
+                "idle_timeout none -> 1h",
+                Touches::Terms { hub: "OFFICE".into(), users: vec!["jiro".into()] },
+                Effect::Now,
+            ),
+            (
+                "default_hub: OFFICE",
+                "default_hub: GUESTS",
+                "default_hub",
+                "OFFICE -> GUESTS",
+                Touches::Nobody,
+                Effect::NewConnections,
+            ),
+            (
+                "default_hub: OFFICE",
+                "default_hub: OFFICE\nworkers: 2",
+                "workers",
+                "1 -> 2",
+                Touches::Nobody,
+                Effect::Restart,
+            ),
+            (
+                "default_hub: OFFICE",
+                "default_hub: OFFICE\nlisten: { ports: { ike: 5500 } }",
+                "listen.ports",
+                "5500",
+                Touches::Nobody,
+                Effect::Restart,
+            ),
+            (
+                "default_hub: OFFICE",
+                "default_hub: OFFICE\nppp: { mru: 1300 }",
+                "ppp.mru",
+                "1400 -> 1300",
+                Touches::Nobody,
+                Effect::NewConnections,
+            ),
+            (
+                "network: 10.60.0.0/16",
+                "network: 10.60.0.0/16\n    uplink: none",
+                "hubs.OFFICE.uplink",
+                "nat -> none",
+                Touches::Nobody,
+                Effect::Now,
+            ),
+            (
+                "network: 10.60.0.0/16",
+                "network: 10.60.0.0/16\n    dhcp: { lease: 1h }",
+                "hubs.OFFICE.dhcp.lease",
+                "8h -> 1h",
+                Touches::Nobody,
+                Effect::NewConnections,
+            ),
         ];
         for (from, to, key, what, touches, effect) in cases {
             let mut edits = vec![(*from, *to)];
@@ -515,23 +674,37 @@ hubs:
     #[test]
     fn an_address_that_becomes_a_users_is_taken_from_whoever_has_it() {
         let found = changes(&[("staple\" }", "staple\", address: 10.60.0.9 }")]);
-        let holder = Touches::Holder { hub: "OFFICE".into(), address: "10.60.0.9".parse().unwrap(), owner: "jiro".into() };
+        let holder = Touches::Holder {
+            hub: "OFFICE".into(),
+            address: "10.60.0.9".parse().unwrap(),
+            owner: "jiro".into(),
+        };
         assert!(found.iter().any(|change| change.touches == holder), "{found:#?}");
     }
 
     #[test]
     fn a_key_whose_time_is_over_is_not_one_that_was_removed() {
-        let with = |until: &str| BASE.replace("\"kT7nVpQ2xWz9RbHm4cJd\"", &format!("\"kT7nVpQ2xWz9RbHm4cJd\", {{ key: \"the key of last summer 7\"{until} }}"));
+        let with = |until: &str| {
+            BASE.replace(
+                "\"kT7nVpQ2xWz9RbHm4cJd\"",
+                &format!("\"kT7nVpQ2xWz9RbHm4cJd\", {{ key: \"the key of last summer 7\"{until} }}"),
+            )
+        };
         let (old, mut new) = (config(&with(", until: 2026-12-31")), config(BASE));
         new.renumber_psks(&old);
-        let removed = |unix| old.changes_to(&new, unix).iter().any(|change| change.touches == Touches::Psk(1));
+        let removed =
+            |unix| old.changes_to(&new, unix).iter().any(|change| change.touches == Touches::Psk(1));
         assert!(removed(1_794_000_000) && !removed(1_900_000_000));
     }
 
     #[test]
     fn no_secret_appears_and_many_users_are_one_line() {
-        let many: String = (0..50).map(|n| format!("      user{n}: {{ password: \"secret phrase {n}\" }}\n")).collect();
-        let found = changes(&[("    users:\n      jiro", &format!("    users:\n{many}      jiro")), ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether")]);
+        let many: String =
+            (0..50).map(|n| format!("      user{n}: {{ password: \"secret phrase {n}\" }}\n")).collect();
+        let found = changes(&[
+            ("    users:\n      jiro", &format!("    users:\n{many}      jiro")),
+            ("kT7nVpQ2xWz9RbHm4cJd", "Another8Key9Altogether"),
+        ]);
         let text = format!("{found:?}");
         for secret in ["secret phrase", "Another8Key", "kT7n", "correct horse"] {
             assert!(!text.contains(secret), "{text}");

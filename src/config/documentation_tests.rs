@@ -57,7 +57,8 @@ fn places(heading: &str) -> Vec<String> {
 
 #[test]
 fn every_key_is_documented_and_nothing_else() {
-    let documented: BTreeSet<String> = documented().into_iter().flat_map(|(heading, _)| places(heading)).collect();
+    let documented: BTreeSet<String> =
+        documented().into_iter().flat_map(|(heading, _)| places(heading)).collect();
     let keys = schema_keys();
     assert!(keys.contains("hubs.NAME.users.NAME.nt_hash") && keys.contains("ipsec.psk[].until"), "{keys:?}");
     assert_eq!(

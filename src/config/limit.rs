@@ -1,6 +1,6 @@
 //! A limit that a nearer place may lift again: `max_sessions: 5`, `max_sessions: none`.
 
-use super::{Date, Hours, Span};
+use super::{Date, Hours, Rate, Span, Volume};
 use serde::de::value::{I64Deserializer, StrDeserializer, U64Deserializer};
 use serde::de::{self, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
@@ -57,6 +57,14 @@ impl Limited for Date {
 
 impl Limited for Hours {
     const EXPECTED: &'static str = "times such as mon-fri 08:00-18:00";
+}
+
+impl Limited for Rate {
+    const EXPECTED: &'static str = "a rate such as 10mbit";
+}
+
+impl Limited for Volume {
+    const EXPECTED: &'static str = "a volume such as 50GB";
 }
 
 impl<'de, T: Deserialize<'de> + Limited> Deserialize<'de> for Limit<T> {

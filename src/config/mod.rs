@@ -11,6 +11,7 @@
 //! Nothing here opens a file or reads a clock: text, file mode and the time come in as arguments, so that a test can
 //! say what the day is.
 
+mod amount;
 mod calendar;
 pub mod changes;
 mod check;
@@ -35,12 +36,15 @@ mod tests;
 
 pub use crate::crypto::Secret;
 pub use crate::identity::account::Credential;
+pub use amount::{Rate, Volume};
 pub use calendar::{Hours, Offset};
 pub use changes::{Change, Effect, Touches};
 pub use finding::{Finding, Position, Report, Severity};
 pub use limit::Limit;
 pub use load::{FileFacts, Loaded, load};
-pub use model::{Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User};
+pub use model::{
+    Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User,
+};
 pub use network::{AddressRange, Network};
 pub use rules::Rules;
 pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink, UplinkRules};

@@ -29,12 +29,19 @@ impl Config {
                     .ipsec
                     .groups
                     .iter()
-                    .map(|group| ike::Group { name: group.name.clone().into(), psk: self.ike_psk(&group.psk) })
+                    .map(|group| ike::Group {
+                        name: group.name.clone().into(),
+                        psk: self.ike_psk(&group.psk),
+                    })
                     .collect(),
                 force_udp_encapsulation: force_udp,
                 ..ike::Settings::default()
             },
-            l2tp: Arc::new(l2tp::Settings { hello_idle: PROBE_AFTER, dead_after, ..l2tp::Settings::default() }),
+            l2tp: Arc::new(l2tp::Settings {
+                hello_idle: PROBE_AFTER,
+                dead_after,
+                ..l2tp::Settings::default()
+            }),
             ppp: Arc::new(ppp::Settings {
                 mru: self.ppp.mru,
                 auth: self.ppp.auth.iter().map(|protocol| protocol.method()).collect(),

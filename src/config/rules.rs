@@ -2,7 +2,7 @@
 //! the nearest place that says something counts, key by key.
 
 use super::schema::{Access, OnLimit};
-use super::{Date, Hours, Limit, Offset, Span};
+use super::{Date, Hours, Limit, Offset, Rate, Span};
 
 /// From one list of keys: the struct [`Rules`], and the macro `with_rules!` that puts the keys beside a mapping's own.
 /// (serde's `flatten` would do the same, but it forgets where a fault is and lets unknown keys pass.)
@@ -66,10 +66,16 @@ rules! { $
     session_timeout: Limit<Span>,
     /// Whether users may come in through L2TP without IPsec.
     allow_raw_l2tp: bool,
+    /// Whether a client may have an address of the network that it has chosen itself.
+    own_address: bool,
     /// Whether a client is kept apart from the other clients of its hub.
     isolated: bool,
     /// Whether what only DHCP servers send is discarded.
     dhcp_guard: bool,
+    /// How fast a client may send.
+    rate_up: Limit<Rate>,
+    /// How fast a client may be sent to.
+    rate_down: Limit<Rate>,
     /// Broadcast, multicast and flooded frames that a client may send in a second.
     broadcasts: u32,
 }

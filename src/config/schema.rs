@@ -4,7 +4,7 @@
 //! a field is the short form of its section in `docs/configuration.md`.
 
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Secret, Span};
+use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span};
 use crate::ppp::AuthMethod;
 use serde::{
     Deserialize, Deserializer,

@@ -1,7 +1,7 @@
 //! What a user may do, when every place has been asked.
 
 use super::rules::Rules;
-use super::{Access, Hours, Limit, OnLimit, Offset};
+use super::{Access, Hours, Limit, Offset, OnLimit, Rate};
 use std::time::Duration;
 
 /// The rules for one user, complete. What is not limited is `None`.
@@ -27,10 +27,16 @@ pub struct Terms {
     pub session_timeout: Option<Duration>,
     /// Whether L2TP without IPsec is allowed.
     pub allow_raw_l2tp: bool,
+    /// Whether a client may have an address of the network that it has chosen itself.
+    pub own_address: bool,
     /// Whether a client is kept apart from the other clients of its hub.
     pub isolated: bool,
     /// Whether what only DHCP servers send is discarded.
     pub dhcp_guard: bool,
+    /// How fast each link may send.
+    pub rate_up: Option<Rate>,
+    /// How fast each link may be sent to.
+    pub rate_down: Option<Rate>,
     /// Broadcast, multicast and flooded frames a second, at least 1.
     pub broadcasts: u32,
 }
@@ -50,8 +56,11 @@ impl From<Rules> for Terms {
             idle_timeout: Limit::of(rules.idle_timeout).map(|span| span.0),
             session_timeout: Limit::of(rules.session_timeout).map(|span| span.0),
             allow_raw_l2tp: rules.allow_raw_l2tp.unwrap_or(false),
+            own_address: rules.own_address.unwrap_or(false),
             isolated: rules.isolated.unwrap_or(false),
             dhcp_guard: rules.dhcp_guard.unwrap_or(true),
+            rate_up: Limit::of(rules.rate_up),
+            rate_down: Limit::of(rules.rate_down),
             broadcasts: rules.broadcasts.unwrap_or(50),
         }
     }
@@ -89,7 +98,8 @@ impl Terms {
     #[must_use]
     pub fn ends(&self, unix: u64) -> Option<u64> {
         let local = self.time_zone.to_local(unix);
-        let over = self.hours.as_ref().and_then(|hours| hours.end(local)).map(|end| self.time_zone.to_utc(end));
+        let over =
+            self.hours.as_ref().and_then(|hours| hours.end(local)).map(|end| self.time_zone.to_utc(end));
         self.expires.into_iter().chain(over).min()
     }
 }

@@ -419,7 +419,13 @@ default_hub: A
     let user = |hub: &str, name: &str| config.hub(hub).unwrap().user(name).unwrap();
     let limits = |hub, name| {
         let terms = &user(hub, name).terms;
-        (terms.max_sessions, terms.access, terms.dead_after.as_secs(), terms.hours.is_some(), terms.expires.is_some())
+        (
+            terms.max_sessions,
+            terms.access,
+            terms.dead_after.as_secs(),
+            terms.hours.is_some(),
+            terms.expires.is_some(),
+        )
     };
     assert_eq!(limits("A", "u"), (Some(7), Access::Deny, 600, false, true));
     assert_eq!(limits("A", "v"), (Some(5), Access::Allow, 600, true, true));
@@ -448,6 +454,8 @@ hubs:
     time_zone: Asia/Tokyo
     idle_timeout: 10s
     broadcasts: 0
+    rate_up: 10
+    rate_down: 9kbit
     uplink_rules: { max_macs: 0, broadcasts: 1000000 }
     session_timeout: 2 days
     groups:
@@ -456,7 +464,7 @@ hubs:
       ' x': {}
     users:
       u: { password: 'long enough', group: stuff, disabled: 1, expires: soon }
-      v: { password: 'long enough', group: staff, allow_raw_l2tp: true }
+      v: { password: 'long enough', group: staff, allow_raw_l2tp: true, address: 10.1.0.5, own_address: true }
   B: { network: 10.2.0.0/24, users: { u: { password: 'long enough', group: staff } } }
 default_hub: A
 ";
@@ -469,26 +477,31 @@ default_hub: A
     :8:5: error: hubs.A.idle_timeout: 10s is not between 1m and 365d
     :9:5: error: hubs.A.broadcasts: 0 is not between 1 and 100000 frames a second
         hint: a client that begins sends a dozen; ARP and the questions for its settings are among them
-    :10:21: error: hubs.A.uplink_rules.max_macs: with 0 nothing comes in from the uplink
+    :10:5: error: hubs.A.rate_up: `10` is not a rate: write bits a second, such as 512kbit, 10mbit or 1gbit
+    :11:5: error: hubs.A.rate_down: 9kbit is not between 32kbit and 100gbit
+        hint: `none` is as fast as it goes
+    :12:21: error: hubs.A.uplink_rules.max_macs: with 0 nothing comes in from the uplink
         hint: `uplink: none` is a hub without one
-    :10:34: error: hubs.A.uplink_rules.broadcasts: 1000000 is not between 1 and 100000 frames a second
+    :12:34: error: hubs.A.uplink_rules.broadcasts: 1000000 is not between 1 and 100000 frames a second
         hint: a client that begins sends a dozen; ARP and the questions for its settings are among them
-    :11:5: error: hubs.A.session_timeout: `2 days` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
-    :13:7: error: hubs.A.groups.staff: `staff` and `STAFF` are the same group: case does not count
-    :13:16: error: hubs.A.groups.staff.hours: `8-18` is not a time of the week: write days and times, such as mon-fri 08:00-18:00, and `;` between several
-    :13:29: error: hubs.A.groups.staff.max_sessions: with 0 nobody can connect
+    :13:5: error: hubs.A.session_timeout: `2 days` is not a length of time: write a number and a unit, such as 90s, 5m, 8h or 2d
+    :15:7: error: hubs.A.groups.staff: `staff` and `STAFF` are the same group: case does not count
+    :15:16: error: hubs.A.groups.staff.hours: `8-18` is not a time of the week: write days and times, such as mon-fri 08:00-18:00, and `;` between several
+    :15:29: error: hubs.A.groups.staff.max_sessions: with 0 nobody can connect
         hint: `access: deny` keeps them out and says so; `none` is as many as they like
-    :13:46: error: hubs.A.groups.staff.dead_after: 2d is not between 30s and 1d
-    :14:16: warning: hubs.A.groups.STAFF.expires: this was over with 2026-11-21
+    :15:46: error: hubs.A.groups.staff.dead_after: 2d is not between 30s and 1d
+    :16:16: warning: hubs.A.groups.STAFF.expires: this was over with 2026-11-21
         hint: move the date, or remove what is over
-    :14:37: error: hubs.A.groups.STAFF.color: there is no key `color` in hubs.A.groups.STAFF
-        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, isolated, dhcp_guard, broadcasts
-    :15:7: error: hubs.A.groups. x: the name of a group is not empty and has no white space around it
-    :17:51: error: hubs.A.users.u.disabled: found a number, expected true or false
-    :17:64: error: hubs.A.users.u.expires: `soon` is not a date: write year-month-day, such as 2026-12-31
-    :18:51: warning: hubs.A.users.v.allow_raw_l2tp: this has no effect while listen.raw_l2tp is off
+    :16:37: error: hubs.A.groups.STAFF.color: there is no key `color` in hubs.A.groups.STAFF
+        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, own_address, isolated, dhcp_guard, rate_up, rate_down, broadcasts
+    :17:7: error: hubs.A.groups. x: the name of a group is not empty and has no white space around it
+    :19:51: error: hubs.A.users.u.disabled: found a number, expected true or false
+    :19:64: error: hubs.A.users.u.expires: `soon` is not a date: write year-month-day, such as 2026-12-31
+    :20:51: warning: hubs.A.users.v.allow_raw_l2tp: this has no effect while listen.raw_l2tp is off
         hint: set listen.raw_l2tp: true if clear-text L2TP is wished
-    :19:69: error: hubs.B.users.u.group: there is no group `staff` in this hub
+    :20:73: warning: hubs.A.users.v.address: `own_address` has no effect beside it
+        hint: the user gets this address, whatever the client asks for
+    :21:69: error: hubs.B.users.u.group: there is no group `staff` in this hub
         hint: groups stand beside the users: groups: { staff: {} }
     ");
 }
@@ -524,7 +537,9 @@ hubs: { A: { network: 10.1.0.0/24 } }
     let config = read(alone).unwrap().config;
     let settings = config.peer_settings(false).ike;
     assert_eq!((settings.psks.len(), settings.groups[0].name.as_slice()), (0, &b"sales"[..]));
-    assert!(settings.is_group(settings.groups[0].psk.id) && settings.psk(settings.groups[0].psk.id).is_some());
+    assert!(
+        settings.is_group(settings.groups[0].psk.id) && settings.psk(settings.groups[0].psk.id).is_some()
+    );
 }
 
 #[test]

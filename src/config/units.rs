@@ -158,7 +158,10 @@ impl<'de> Deserialize<'de> for Date {
 
 /// Reads a text, and a number as its text, so that `lease: 300` is explained by the type's own words ("write a unit")
 /// and not as "expected a string".
-fn text_or_number<'de, D: Deserializer<'de>>(input: D, expected: &'static str) -> Result<String, D::Error> {
+pub(super) fn text_or_number<'de, D: Deserializer<'de>>(
+    input: D,
+    expected: &'static str,
+) -> Result<String, D::Error> {
     struct TextOrNumber(&'static str);
 
     impl serde::de::Visitor<'_> for TextOrNumber {

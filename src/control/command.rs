@@ -171,10 +171,15 @@ pub fn read_request(line: &[u8]) -> Result<Command, Refusal> {
     match version.as_ref().and_then(serde_json::Value::as_u64) {
         Some(version) if version == u64::from(VERSION) => {}
         Some(version) => {
-            let message = format!("version {version} of the control protocol is not spoken here, {VERSION} is");
+            let message =
+                format!("version {version} of the control protocol is not spoken here, {VERSION} is");
             return Err(Refusal::new(Kind::Version, message));
         }
-        None => return Err(bad(format!("`version` is missing: {{\"version\":{VERSION},\"command\":\"status\"}}"))),
+        None => {
+            return Err(bad(format!(
+                "`version` is missing: {{\"version\":{VERSION},\"command\":\"status\"}}"
+            )));
+        }
     }
     serde_json::from_value(value).map_err(|error| bad(error.to_string()))
 }

@@ -168,7 +168,8 @@ impl Job {
         };
         let from = gatehouse.hubs().partition_point(|hub| Some(hub.id()) <= after);
         let hubs = gatehouse.hubs().get(from..).unwrap_or_default();
-        let rows: Vec<Row> = hubs.iter().take(ROWS).filter_map(|hub| hub_row(gatehouse, hub.id()).ok()).collect();
+        let rows: Vec<Row> =
+            hubs.iter().take(ROWS).filter_map(|hub| hub_row(gatehouse, hub.id()).ok()).collect();
         let more = hubs.len() > ROWS;
         if let Some(last) = hubs.iter().take(ROWS).next_back() {
             self.at = At::Hub(last.id());
@@ -177,7 +178,9 @@ impl Job {
     }
 
     fn sessions(&mut self, clock: Clock, gatehouse: &Gatehouse, at: At) -> Result<Page, Refusal> {
-        let Command::SessionList { hub, user, from } = &self.command else { return Ok(Page::last(Vec::new())) };
+        let Command::SessionList { hub, user, from } = &self.command else {
+            return Ok(Page::last(Vec::new()));
+        };
         let hub = hub.as_deref().map(|hub| self::hub(gatehouse, hub)).transpose()?;
         let user = user.as_deref().map(|user| read_name(gatehouse, user));
         let mut last = match at {
@@ -209,7 +212,13 @@ impl Job {
     }
 }
 
-fn kick(clock: Clock, gatehouse: &mut Gatehouse, of: &str, first: bool, out: &mut Output) -> Result<Page, Refusal> {
+fn kick(
+    clock: Clock,
+    gatehouse: &mut Gatehouse,
+    of: &str,
+    first: bool,
+    out: &mut Output,
+) -> Result<Page, Refusal> {
     let numbers = match sessions_of(gatehouse, of, ROWS) {
         Ok(numbers) => numbers,
         Err(refusal) if first => return Err(refusal),
@@ -275,9 +284,10 @@ fn sessions_of(gatehouse: &Gatehouse, of: &str, limit: usize) -> Result<Vec<u64>
         }
     }
     let (user, named) = read_name(gatehouse, of);
-    let hubs = gatehouse.hubs().iter().filter(|hub| {
-        named.as_deref().is_none_or(|named| identity::same_name(named, hub.name()))
-    });
+    let hubs = gatehouse
+        .hubs()
+        .iter()
+        .filter(|hub| named.as_deref().is_none_or(|named| identity::same_name(named, hub.name())));
     let sessions = hubs.flat_map(|hub| gatehouse.sessions_of(hub.id(), &user));
     let numbers: Vec<u64> = sessions.map(|session| session.number).take(limit).collect();
     if numbers.is_empty() {
@@ -380,7 +390,11 @@ fn drops(workers: &[Option<Snapshot>]) -> Vec<Row> {
         .zip(0..)
         .filter_map(|(snapshot, worker)| Some((snapshot.as_ref()?, worker)))
         .flat_map(|(snapshot, worker)| {
-            snapshot.drops.iter().map(move |(drop, count)| DropRow { worker, reason: drop.to_string(), count })
+            snapshot.drops.iter().map(move |(drop, count)| DropRow {
+                worker,
+                reason: drop.to_string(),
+                count,
+            })
         })
         .collect();
     rows.sort_by_key(|row| (std::cmp::Reverse(row.count), row.worker));

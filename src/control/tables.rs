@@ -32,7 +32,9 @@ impl Table {
     pub(super) fn new(gatehouse: &Gatehouse, command: &Command) -> Result<Self, Refusal> {
         let only = match command {
             Command::MacList { hub } | Command::IpList { hub } | Command::DhcpList { hub } => hub.as_deref(),
-            Command::MacDelete { hub, .. } | Command::IpDelete { hub, .. } | Command::DhcpRelease { hub, .. } => Some(hub.as_str()),
+            Command::MacDelete { hub, .. }
+            | Command::IpDelete { hub, .. }
+            | Command::DhcpRelease { hub, .. } => Some(hub.as_str()),
             _ => None,
         };
         let only = only.map(|name| hub(gatehouse, name)).transpose()?;
@@ -40,7 +42,12 @@ impl Table {
         Ok(Self { only, hub: first, look: None, after: None })
     }
 
-    pub(super) fn step(&mut self, clock: Clock, gatehouse: &mut Gatehouse, command: &Command) -> Result<Page, Refusal> {
+    pub(super) fn step(
+        &mut self,
+        clock: Clock,
+        gatehouse: &mut Gatehouse,
+        command: &Command,
+    ) -> Result<Page, Refusal> {
         match command {
             Command::MacDelete { mac, vlan, .. } => self.delete_mac(gatehouse, mac, *vlan),
             Command::IpDelete { address, .. } => self.delete_ip(clock, gatehouse, *address),
@@ -57,7 +64,9 @@ impl Table {
             let left = ROWS - rows.len();
             let done = match command {
                 Command::DhcpList { .. } => self.leases(clock, hub, left, &mut rows),
-                _ => self.entries(clock.now, hub, left, &mut rows, matches!(command, Command::MacList { .. })),
+                _ => {
+                    self.entries(clock.now, hub, left, &mut rows, matches!(command, Command::MacList { .. }))
+                }
             };
             if done {
                 (self.look, self.after) = (None, None);
@@ -74,7 +83,14 @@ impl Table {
     }
 
     /// Lists stations or hosts of one hub; returns whether that was all.
-    fn entries(&mut self, now: Instant, hub: &Hub, limit: usize, rows: &mut Vec<Row>, stations: bool) -> bool {
+    fn entries(
+        &mut self,
+        now: Instant,
+        hub: &Hub,
+        limit: usize,
+        rows: &mut Vec<Row>,
+        stations: bool,
+    ) -> bool {
         let (look, cursor) = self.look.get_or_insert_with(|| (hub.view().look(now), 0));
         let next = if stations {
             let (page, next) = look.stations(*cursor, limit);
@@ -129,9 +145,9 @@ impl Table {
     }
 
     fn delete_mac(&self, gatehouse: &mut Gatehouse, mac: &str, vlan: u16) -> Result<Page, Refusal> {
-        let parsed: Mac = mac
-            .parse()
-            .map_err(|_| Refusal::new(Kind::BadRequest, format!("`{mac}` is not a MAC address such as 5a:00:00:00:00:01")))?;
+        let parsed: Mac = mac.parse().map_err(|_| {
+            Refusal::new(Kind::BadRequest, format!("`{mac}` is not a MAC address such as 5a:00:00:00:00:01"))
+        })?;
         let hub = self.hub_mut(gatehouse)?;
         hub.delete_station(parsed, vlan).map_err(|error| entry(error, mac))?;
         Ok(Page::last(Vec::new()))
@@ -150,7 +166,8 @@ impl Table {
             return Err(Refusal::unknown(format!("nobody has {address}, and it is remembered for nobody")));
         };
         if let State::Bound(_) = lease.state {
-            let message = format!("{address} belongs to a session of {}: end that with `session kick`", lease.key);
+            let message =
+                format!("{address} belongs to a session of {}: end that with `session kick`", lease.key);
             return Err(Refusal::new(Kind::Refused, message));
         }
         let row = lease_row(clock, hub, &lease);
@@ -184,7 +201,8 @@ fn entry(error: crate::hub::EntryError, what: &str) -> Refusal {
 
 fn lease_row(clock: Clock, hub: &Hub, lease: &Lease) -> LeaseRow {
     let ahead = |at: Instant| Some(clock.unix + at.saturating_duration_since(clock.now).as_secs());
-    let behind = |at: Instant| Some(clock.unix - clock.now.saturating_duration_since(at).as_secs().min(clock.unix));
+    let behind =
+        |at: Instant| Some(clock.unix - clock.now.saturating_duration_since(at).as_secs().min(clock.unix));
     let (state, until, since) = match lease.state {
         State::Bound(_) => ("link", None, None),
         State::Offered(at) => ("offered", ahead(at), None),

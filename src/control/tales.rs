@@ -52,7 +52,12 @@ impl Search {
         Self::default()
     }
 
-    pub(super) fn step(&mut self, clock: Clock, gatehouse: &Gatehouse, command: &Command) -> Result<Page, Refusal> {
+    pub(super) fn step(
+        &mut self,
+        clock: Clock,
+        gatehouse: &Gatehouse,
+        command: &Command,
+    ) -> Result<Page, Refusal> {
         if self.rows.is_none() {
             let (about, failed, limit) = match command {
                 Command::Stories { user: Some(user), failed, limit, .. } => {
@@ -108,11 +113,22 @@ impl Search {
         };
         let left = self.rows.get_or_insert_default();
         let at = left.len().saturating_sub(ROWS);
-        let rows = left.split_off(at).into_iter().rev().map(|story| Row::Story(Box::new(row(story, lang)))).collect();
+        let rows = left
+            .split_off(at)
+            .into_iter()
+            .rev()
+            .map(|story| Row::Story(Box::new(row(story, lang))))
+            .collect();
         Ok(Page { rows, more: !left.is_empty() })
     }
 
-    fn walk(&mut self, clock: Clock, gatehouse: &Gatehouse, wanted: &dyn Fn(Option<IpAddr>, &Detail) -> bool, failed: bool) {
+    fn walk(
+        &mut self,
+        clock: Clock,
+        gatehouse: &Gatehouse,
+        wanted: &dyn Fn(Option<IpAddr>, &Detail) -> bool,
+        failed: bool,
+    ) {
         let mut looked = 0;
         for attempt in gatehouse.stories().running(self.after).take(LOOKED) {
             looked += 1;

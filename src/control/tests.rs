@@ -46,7 +46,8 @@ impl std::ops::DerefMut for World {
 impl World {
     fn new() -> Self {
         let inner = Fixture::new(config(CONFIG));
-        let facts = Facts { started: inner.clock.unix, config: "/etc/sekisho.yaml".into(), ..Facts::default() };
+        let facts =
+            Facts { started: inner.clock.unix, config: "/etc/sekisho.yaml".into(), ..Facts::default() };
         Self { inner, facts }
     }
 
@@ -55,7 +56,11 @@ impl World {
         self.pages_with(command, Vec::new())
     }
 
-    fn pages_with(&mut self, command: Command, workers: Vec<Option<Snapshot>>) -> Result<(Vec<Page>, Output), Refusal> {
+    fn pages_with(
+        &mut self,
+        command: Command,
+        workers: Vec<Option<Snapshot>>,
+    ) -> Result<(Vec<Page>, Output), Refusal> {
         let mut job = Job::new(command, workers);
         let mut out = Output::default();
         let mut pages = Vec::new();
@@ -73,7 +78,11 @@ impl World {
     /// The rows of an answer as programs see them.
     fn rows(&mut self, command: Command) -> Result<Vec<serde_json::Value>, Refusal> {
         let (pages, _) = self.pages(command)?;
-        Ok(pages.into_iter().flat_map(|page| page.rows).map(|row| serde_json::to_value(row).unwrap()).collect())
+        Ok(pages
+            .into_iter()
+            .flat_map(|page| page.rows)
+            .map(|row| serde_json::to_value(row).unwrap())
+            .collect())
     }
 }
 
@@ -91,7 +100,11 @@ const RIGHT: &str = "correct horse battery staple";
 fn a_request_is_read_strictly_and_says_what_is_wrong() {
     let commands = [
         Command::Status {},
-        Command::SessionList { hub: None, user: Some("jiro".into()), from: Some("192.0.2.7".parse().unwrap()) },
+        Command::SessionList {
+            hub: None,
+            user: Some("jiro".into()),
+            from: Some("192.0.2.7".parse().unwrap()),
+        },
         stories(),
         why("203.0.113.7"),
         Command::MacDelete { hub: "A".into(), mac: "5a:00:00:00:00:01".into(), vlan: 7 },
@@ -128,7 +141,9 @@ fn hubs_are_listed_shown_and_taken_offline() {
 
     let (pages, out) = world.pages(Command::HubOffline { hub: "OFFICE".into() }).unwrap();
     assert_eq!(pages.len(), 1);
-    assert!(matches!(&out.answers[..], [Answer::Close { link: closed, cause: Cause::HubOffline }] if *closed == link));
+    assert!(
+        matches!(&out.answers[..], [Answer::Close { link: closed, cause: Cause::HubOffline }] if *closed == link)
+    );
     let row = &world.rows(Command::HubShow { hub: "OFFICE".into() }).unwrap()[0];
     assert_eq!((&row["sessions"], &row["online"]), (&0.into(), &false.into()));
     world.rows(Command::HubOnline { hub: "OFFICE".into() }).unwrap();
@@ -225,7 +240,9 @@ fn tables_are_listed_and_entries_deleted() {
     let mac = "02:00:00:00:00:07";
     let learned = mac.parse().unwrap();
     let address = "10.60.0.99".parse().unwrap();
-    for notice in [Notice::Station { port, mac: learned, vlan: 0 }, Notice::Host { port, address, mac: learned }] {
+    for notice in
+        [Notice::Station { port, mac: learned, vlan: 0 }, Notice::Host { port, address, mac: learned }]
+    {
         world.ask(Ask::Notice { hub: office, notice });
     }
     let macs = world.rows(Command::MacList { hub: Some("OFFICE".into()) }).unwrap();
@@ -329,7 +346,10 @@ fn why_tells_the_failure_before_what_is_well() {
     attempt.suspect(Cause::WrongPsk);
     world.ask(Ask::Running(Box::new(attempt.clone())));
     let row = world.rows(why("203.0.113.7")).unwrap().remove(0);
-    assert_eq!((&row["state"], &row["cause"], &row["suspected"]), (&"running".into(), &"wrong_psk".into(), &true.into()));
+    assert_eq!(
+        (&row["state"], &row["cause"], &row["suspected"]),
+        (&"running".into(), &"wrong_psk".into(), &true.into())
+    );
     let story: Story = serde_json::from_value(row).unwrap();
     assert_eq!(story.state, State::Running);
     world.ask(Ask::Renewal(attempt.id));
@@ -395,7 +415,10 @@ fn a_hub_that_goes_in_the_middle_ends_a_listing_in_peace() {
     let first = job.step(inner.clock, facts, &mut inner.gatehouse, &mut out).unwrap();
     assert!(first.more && first.rows.len() == 500);
     let old = inner.gatehouse.config().clone();
-    let new = config(&format!("{}default_hub: none\n", CONFIG.replace("default_hub: OFFICE", "").replace("  OFFICE:", "  LAB:")));
+    let new = config(&format!(
+        "{}default_hub: none\n",
+        CONFIG.replace("default_hub: OFFICE", "").replace("  OFFICE:", "  LAB:")
+    ));
     let ended = inner.gatehouse.apply(inner.clock, new.clone().into(), &old.changes_to(&new, 0), &mut out);
     assert_eq!(ended, 600);
     let last = job.step(inner.clock, facts, &mut inner.gatehouse, &mut out).unwrap();

@@ -269,7 +269,8 @@ impl Sad {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let (newest, in_use) = (self.newest(), self.in_use());
-        let pairs = self.pairs.iter().enumerate().map(|(i, p)| p.deadline(Some(i) == newest, Some(i) == in_use));
+        let pairs =
+            self.pairs.iter().enumerate().map(|(i, p)| p.deadline(Some(i) == newest, Some(i) == in_use));
         pairs.chain(self.attention).min()
     }
 

@@ -27,7 +27,8 @@ impl Gatehouse {
     /// Judges a name and a proof.
     pub(super) fn authenticate(&mut self, clock: Clock, ask: Authenticate, answers: &mut Vec<Answer>) {
         let config = self.config.clone();
-        let parsed = identity::parse(&ask.name, &Names(&config), config.default_hub().map(|hub| hub.name.as_str()));
+        let parsed =
+            identity::parse(&ask.name, &Names(&config), config.default_hub().map(|hub| hub.name.as_str()));
         let link = ask.link;
         let reading = Reading {
             user: parsed.user.clone(),
@@ -133,7 +134,8 @@ impl Gatehouse {
             if session.device != device {
                 continue;
             }
-            let here = session.identity == newcomer.identity && session.path.remote.ip() == newcomer.path.remote.ip();
+            let here = session.identity == newcomer.identity
+                && session.path.remote.ip() == newcomer.path.remote.ip();
             let silent = millis.saturating_sub(session.meter.last_heard()) > ALIVE.as_millis() as u64;
             if here || silent {
                 same = Some(*link);
@@ -154,7 +156,9 @@ impl Gatehouse {
                         self.evict(clock, link, Cause::ReplacedByNewest, answers);
                     }
                 }
-                config::OnLimit::ReplaceSameDevice | config::OnLimit::Deny => return Err(Cause::SessionLimit),
+                config::OnLimit::ReplaceSameDevice | config::OnLimit::Deny => {
+                    return Err(Cause::SessionLimit);
+                }
             }
         }
         if self.sessions.len() >= self.config.limits.sessions as usize {

@@ -42,8 +42,11 @@ impl Fixture {
 
     pub(crate) fn attempt(&mut self, from: &str) -> Attempt {
         self.links += 1;
-        let path =
-            Path { encap: Encap::NatT, local: "192.0.2.1:4500".parse().unwrap(), remote: from.parse().unwrap() };
+        let path = Path {
+            encap: Encap::NatT,
+            local: "192.0.2.1:4500".parse().unwrap(),
+            remote: from.parse().unwrap(),
+        };
         let id = AttemptId::new(WorkerId(0), u64::from(self.links));
         let mut attempt = Attempt::new(id, self.clock.now, self.clock.unix, path);
         attempt.detail_mut().client = "Windows 10 or 11".to_owned();

@@ -12,9 +12,9 @@ mod reload_tests;
 mod roll;
 mod session;
 mod stories;
-mod watch;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use session::Session;
 pub use stories::Stories;
@@ -22,9 +22,9 @@ pub use stories::Stories;
 use crate::config::{self, Config};
 use crate::entropy::Entropy;
 use crate::hub::{Forward, Hub, HubId, KnownStation, Mac, PortId, UplinkPermit, View};
+use crate::identity::folded;
 use crate::packet::PacketBuf;
 use crate::peer::{Answer, Ask, LinkKey};
-use crate::identity::folded;
 use crate::story::Cause;
 use crate::worker::Clock;
 use roll::Roll;
@@ -73,7 +73,12 @@ pub struct Gatehouse {
 impl Gatehouse {
     /// Opens the gatehouse for the hubs of a configuration. `clock` must be the one that workers began with.
     #[must_use]
-    pub fn new(clock: Clock, config: Arc<Config>, host_dns: Vec<std::net::Ipv4Addr>, entropy: &mut Entropy) -> Self {
+    pub fn new(
+        clock: Clock,
+        config: Arc<Config>,
+        host_dns: Vec<std::net::Ipv4Addr>,
+        entropy: &mut Entropy,
+    ) -> Self {
         let mut gatehouse = Self {
             config: config.clone(),
             began: clock.now,
@@ -96,7 +101,8 @@ impl Gatehouse {
         let id = HubId(self.next_hub);
         self.next_hub += 1;
         self.hub_names.insert(folded(&hub.name).into(), id);
-        self.hubs.push(Hub::new(now, id, &hub.name, place::hub_settings(hub, &self.host_dns), self.entropy.fork()));
+        let settings = place::hub_settings(hub, &self.config.sessions, &self.host_dns);
+        self.hubs.push(Hub::new(now, id, &hub.name, settings, self.entropy.fork()));
         id
     }
 
@@ -249,7 +255,9 @@ impl Gatehouse {
     pub fn handle_timeout(&mut self, clock: Clock, out: &mut Output) {
         self.end_what_is_over(clock, out);
         for n in 0..self.hubs.len() {
-            let Some(hub) = self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now)) else {
+            let Some(hub) =
+                self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now))
+            else {
                 continue;
             };
             let id = hub.id();

@@ -4,7 +4,7 @@ use super::{Gatehouse, Output};
 use crate::config;
 use crate::hub::{self, AssignError, HubId, OpenError, PortId, lease};
 use crate::packet::PacketBuf;
-use crate::peer::{Answer, LinkKey, Place};
+use crate::peer::{Answer, LinkKey, Place, Rates};
 use crate::ppp::AddressGrant;
 use crate::story::Cause;
 use crate::wire::inet::Network;
@@ -13,17 +13,24 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// The hub's own rules from its configuration.
-pub(super) fn hub_settings(hub: &config::Hub, host_dns: &[Ipv4Addr]) -> hub::Settings {
+pub(super) fn hub_settings(
+    hub: &config::Hub,
+    sessions: &config::Sessions,
+    host_dns: &[Ipv4Addr],
+) -> hub::Settings {
     let network = Network { address: hub.network.address(), prefix: hub.network.prefix() };
     let reserved: BTreeMap<_, _> = hub
         .users
         .iter()
-        .filter_map(|user| Some((user.address?, lease::Reserved::User(crate::identity::folded(&user.name).into()))))
+        .filter_map(|user| {
+            Some((user.address?, lease::Reserved::User(crate::identity::folded(&user.name).into())))
+        })
         .collect();
     let leases = lease::Settings {
         gateway: Some(hub.gateway),
         range: (hub.dhcp.range.first(), hub.dhcp.range.last()),
         lease: hub.dhcp.lease,
+        hold: sessions.resume_for,
         reserved,
         ..lease::Settings::of_network(network)
     };
@@ -45,6 +52,11 @@ pub(super) fn client_policy(terms: &config::Terms) -> hub::Policy {
         storm: storm(terms.broadcasts),
         ..hub::Policy::client()
     }
+}
+
+/// How fast a user's links may be.
+pub(super) fn rates(terms: &config::Terms) -> Rates {
+    Rates { up: terms.rate_up.map(|rate| rate.0), down: terms.rate_down.map(|rate| rate.0) }
 }
 
 /// What may come in from behind an uplink.
@@ -79,14 +91,26 @@ pub(super) fn at(hubs: &mut [hub::Hub], id: HubId) -> Option<&mut hub::Hub> {
 
 impl Gatehouse {
     /// Gives an authenticated link its port and address.
-    pub(super) fn join(&mut self, clock: Clock, link: LinkKey, port: PortId, asked: Option<Ipv4Addr>) -> Answer {
+    pub(super) fn join(
+        &mut self,
+        clock: Clock,
+        link: LinkKey,
+        port: PortId,
+        asked: Option<Ipv4Addr>,
+    ) -> Answer {
         match self.place(clock, link, port, asked) {
             Ok(answer) => answer,
             Err(cause) => Answer::NoPlace { link, port, cause },
         }
     }
 
-    fn place(&mut self, clock: Clock, link: LinkKey, port: PortId, asked: Option<Ipv4Addr>) -> Result<Answer, Cause> {
+    fn place(
+        &mut self,
+        clock: Clock,
+        link: LinkKey,
+        port: PortId,
+        asked: Option<Ipv4Addr>,
+    ) -> Result<Answer, Cause> {
         let session = self.sessions.get_mut(link).ok_or(Cause::Internal)?;
         if let Some(old) = session.port.take() {
             // PPP began anew on the same session: the old place goes back first, and its lease is found again.
@@ -96,15 +120,20 @@ impl Gatehouse {
         }
         let hub = at(&mut self.hubs, session.hub).ok_or(Cause::Internal)?;
         let policy = client_policy(&session.terms);
-        let mut ingress = hub.open_client(clock.now, port, &session.who, &session.device, Some(policy)).map_err(|error| {
-            tracing::warn!(hub = hub.name(), user = session.who.user(), %error, "port refused");
-            match error {
-                OpenError::Offline => Cause::HubOffline,
-                OpenError::HubFull(_) => Cause::SessionLimit,
-                OpenError::WrongHub(_) | OpenError::PortTaken(_) | OpenError::MacTaken(_) => Cause::Internal,
-            }
-        })?;
-        let address = match hub.assign(port, session.fixed, asked) {
+        let own = asked.filter(|_| session.terms.own_address);
+        let mut ingress = hub
+            .open_client(clock.now, port, &session.who, &session.device, Some(policy))
+            .map_err(|error| {
+                tracing::warn!(hub = hub.name(), user = session.who.user(), %error, "port refused");
+                match error {
+                    OpenError::Offline => Cause::HubOffline,
+                    OpenError::HubFull(_) => Cause::SessionLimit,
+                    OpenError::WrongHub(_) | OpenError::PortTaken(_) | OpenError::MacTaken(_) => {
+                        Cause::Internal
+                    }
+                }
+            })?;
+        let address = match hub.assign(clock.now, port, session.fixed, own) {
             Ok(address) => address,
             Err(refusal) => {
                 hub.close(clock.now, port);
@@ -113,7 +142,13 @@ impl Gatehouse {
                     AssignError::Refused(_) => Cause::AddressInUse,
                     AssignError::NoPort => Cause::Internal,
                 };
-                tracing::warn!(hub = hub.name(), user = session.who.user(), cause = cause.key(), ?refusal, "no address");
+                tracing::warn!(
+                    hub = hub.name(),
+                    user = session.who.user(),
+                    cause = cause.key(),
+                    ?refusal,
+                    "no address"
+                );
                 return Err(cause);
             }
         };
@@ -129,7 +164,8 @@ impl Gatehouse {
             wins: [None, None],
         };
         let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
-        let place = Place { view: hub.view().clone(), mac: ingress.mac(), grant, network };
+        let rates = rates(&session.terms);
+        let place = Place { view: hub.view().clone(), mac: ingress.mac(), grant, network, rates };
         Ok(Answer::Joined { link, ingress, place: Box::new(place) })
     }
 
@@ -143,7 +179,14 @@ impl Gatehouse {
     }
 
     /// A frame for the hub's own services.
-    pub(super) fn serve(&mut self, clock: Clock, hub: HubId, from: PortId, frame: &PacketBuf, out: &mut Output) {
+    pub(super) fn serve(
+        &mut self,
+        clock: Clock,
+        hub: HubId,
+        from: PortId,
+        frame: &PacketBuf,
+        out: &mut Output,
+    ) {
         let Some(owner) = at(&mut self.hubs, hub) else { return };
         let mut events = hub::Output::default();
         if let Err(reason) = owner.handle_frame(clock.now, from, frame, &mut events) {

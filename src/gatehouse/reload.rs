@@ -52,7 +52,13 @@ impl Gatehouse {
 
     /// Puts a new configuration in force. `changes` are those between the old one and it
     /// ([`Config::changes_to`]). Returns how many sessions ended.
-    pub fn apply(&mut self, clock: Clock, config: Arc<Config>, changes: &[Change], out: &mut Output) -> usize {
+    pub fn apply(
+        &mut self,
+        clock: Clock,
+        config: Arc<Config>,
+        changes: &[Change],
+        out: &mut Output,
+    ) -> usize {
         let touched: BTreeSet<LinkKey> =
             changes.iter().flat_map(|change| self.touched_by(&change.touches)).collect();
         for link in &touched {
@@ -72,7 +78,7 @@ impl Gatehouse {
                 self.add_hub(clock.now, hub);
                 continue;
             };
-            let settings = place::hub_settings(hub, &self.host_dns);
+            let settings = place::hub_settings(hub, &config.sessions, &self.host_dns);
             if let Some(owner) = self.hub_mut(id).filter(|owner| *owner.settings() != settings) {
                 owner.apply(settings);
             }
@@ -90,7 +96,8 @@ impl Gatehouse {
         let config = self.config.clone();
         let Some((id, hub)) = self.hub_named(hub).zip(config.hub(hub)) else { return };
         for user in users.iter().filter_map(|user| hub.user(user)) {
-            let links: Vec<LinkKey> = self.sessions.of_user(id, &user.name).map(|session| session.link).collect();
+            let links: Vec<LinkKey> =
+                self.sessions.of_user(id, &user.name).map(|session| session.link).collect();
             for link in links {
                 if let Some(session) = self.sessions.get_mut(link) {
                     session.terms = user.terms.clone();

@@ -23,7 +23,8 @@ fn plan() -> impl Strategy<Value = Plan> {
     let users = prop::collection::vec(prop::option::weighted(0.7, 0_u8..4), 4);
     let hub = prop::option::weighted(0.8, (prop::sample::select(vec![0_u8, 0, 0, 1]), users));
     let psk = prop::option::weighted(0.8, prop::option::weighted(0.3, 0_usize..3));
-    (prop::collection::vec(hub, 3), prop::collection::vec(psk, 3)).prop_map(|(hubs, psks)| Plan { hubs, psks })
+    (prop::collection::vec(hub, 3), prop::collection::vec(psk, 3))
+        .prop_map(|(hubs, psks)| Plan { hubs, psks })
 }
 
 impl Plan {
@@ -43,7 +44,10 @@ impl Plan {
         for (h, hub) in self.hubs.iter().enumerate() {
             let Some((variant, users)) = hub else { continue };
             hubs += 1;
-            text += &format!("  H{h}:\n    network: 10.{}.{h}.0/24\n    users:\n      nobody: {{ password: \"{PASSWORD}\" }}\n", 60 + variant);
+            text += &format!(
+                "  H{h}:\n    network: 10.{}.{h}.0/24\n    users:\n      nobody: {{ password: \"{PASSWORD}\" }}\n",
+                60 + variant
+            );
             let mut taken = Vec::new();
             for (u, user) in users.iter().enumerate() {
                 let Some(choice) = user else { continue };
@@ -59,8 +63,10 @@ impl Plan {
     }
 }
 
-/// Whether a configuration has a place for a session as it is.
-fn has_place(config: &Config, hub: &str, user: &str, address: Ipv4Addr, psk: PskId) -> bool {
+/// Whether a configuration has a place for a session as it is. A second device of a user with a fixed address has one of
+/// the range, and keeps it unless the user's address has changed.
+fn has_place(old: &Config, config: &Config, hub: &str, user: &str, address: Ipv4Addr, psk: PskId) -> bool {
+    let had = old.hub(hub).and_then(|hub| hub.user(user)).and_then(|user| user.address);
     let Some(hub) = config.hub(hub) else { return false };
     let Some(user) = hub.user(user) else { return false };
     let Some(psk) = config.ipsec.psks.iter().find(|key| key.id == psk.0) else { return false };
@@ -68,7 +74,7 @@ fn has_place(config: &Config, hub: &str, user: &str, address: Ipv4Addr, psk: Psk
     let owner = hub.users.iter().find(|owner| owner.address == Some(address));
     key_opens
         && hub.network.contains(address)
-        && user.address.is_none_or(|own| own == address)
+        && user.address.is_none_or(|own| own == address || had == Some(own))
         && owner.is_none_or(|owner| same_name(&owner.name, &user.name))
 }
 
@@ -116,12 +122,13 @@ proptest! {
         }
         for new in steps.iter().filter_map(Plan::text).map(|text| config(&text)) {
             let before = sessions(&fixture.gatehouse);
+            let old = fixture.gatehouse.config().clone();
             let closed = reload(&mut fixture, &new);
             let after = sessions(&fixture.gatehouse);
             let config = fixture.gatehouse.config().clone();
             for (link, session) in &before {
                 let (_, hub, user, address, psk) = session;
-                let stays = has_place(&config, hub, user, *address, *psk);
+                let stays = has_place(&old, &config, hub, user, *address, *psk);
                 prop_assert_eq!(after.contains_key(link), !closed.contains(link));
                 if !stays {
                     prop_assert!(closed.contains(link), "{:?} has no place and stays", session);

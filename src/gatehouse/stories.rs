@@ -84,10 +84,24 @@ impl Stories {
 pub(super) fn tell(record: &Record) {
     let detail = &record.detail;
     tracing::info!(
-        peer = record.from, client = detail.client, identity = detail.identity, stage = record.stage,
-        cause = record.cause.key(), user = detail.user, hub = detail.hub, name = detail.name, rule = detail.rule,
-        ike = detail.ike, esp = detail.esp, nat = detail.nat, address = detail.address, note = detail.note,
-        seconds = record.seconds, summary = record.cause.summary(), advice = record.cause.advice(),
-        step = "ended", "attempt ended"
+        peer = record.from,
+        client = detail.client,
+        identity = detail.identity,
+        stage = record.stage,
+        cause = record.cause.key(),
+        user = detail.user,
+        hub = detail.hub,
+        name = detail.name,
+        rule = detail.rule,
+        ike = detail.ike,
+        esp = detail.esp,
+        nat = detail.nat,
+        address = detail.address,
+        note = detail.note,
+        seconds = record.seconds,
+        summary = record.cause.summary(),
+        advice = record.cause.advice(),
+        step = "ended",
+        "attempt ended"
     );
 }

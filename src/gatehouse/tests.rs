@@ -8,7 +8,7 @@ use crate::l2tp::{SessionId, SessionKey, TunnelId};
 use crate::packet::{Encap, Path, WorkerId};
 use crate::peer::{Authenticate, Meter, PeerKey, Place};
 use crate::ppp::{AuthError, AuthVerdict};
-use crate::story::{AttemptId, Attempt, Stage};
+use crate::story::{Attempt, AttemptId, Stage};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -384,7 +384,8 @@ fn an_administrator_closes_a_session_once() {
 fn stories_are_kept_and_bounded() {
     let mut w = World::new();
     for n in 0..1003_u64 {
-        let mut attempt = Attempt::new(AttemptId::new(WorkerId(0), n), w.clock.now, n, w.ask("x", "", PHONE).path);
+        let mut attempt =
+            Attempt::new(AttemptId::new(WorkerId(0), n), w.clock.now, n, w.ask("x", "", PHONE).path);
         attempt.reach(w.clock.now + Duration::from_millis(40), Stage::IkeUp);
         attempt.detail_mut().user = "jiro".to_owned();
         let record = attempt.record(w.clock.now + Duration::from_secs(2), Cause::NoQuickMode);

@@ -311,7 +311,10 @@ fn an_empty_pool_is_named() {
         [Event::DhcpRefused { why, .. }] => why.to_string(),
         events => panic!("{events:?}"),
     };
-    assert_eq!(text, "all 2 addresses from 10.60.0.2 to 10.60.0.3 are in use");
+    assert_eq!(
+        text,
+        "all 2 addresses from 10.60.0.2 to 10.60.0.3 are in use, or kept for devices that have just left"
+    );
 }
 
 #[test]

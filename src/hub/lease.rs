@@ -26,6 +26,13 @@ pub enum Key {
     Station(Box<[u8]>),
 }
 
+impl Key {
+    /// Whether both are links of one user.
+    pub(super) fn is_same_user(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Link { user, .. }, Self::Link { user: same, .. }) if user == same)
+    }
+}
+
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -65,8 +72,9 @@ pub struct Settings {
     pub lease: Duration,
     /// Addresses of the network that are kept, inside or outside the range.
     pub reserved: BTreeMap<Ipv4Addr, Reserved>,
-    /// Whether a link may have any free address of the network that it asks for.
-    pub allow_wish: bool,
+    /// How long an address goes to nobody else after its holder has left, so that a device that lost its connection
+    /// finds it again.
+    pub hold: Duration,
     /// How many past holders are remembered.
     pub remember: usize,
 }
@@ -85,7 +93,7 @@ impl Settings {
             range: (Ipv4Addr::from_bits(from.min(last)), Ipv4Addr::from_bits(last)),
             lease: Duration::from_secs(8 * 3600),
             reserved: BTreeMap::new(),
-            allow_wish: false,
+            hold: Duration::ZERO,
             remember: 65_536,
         }
     }
@@ -98,9 +106,14 @@ impl Settings {
         (self.range.0..=self.range.1).contains(&address)
     }
 
+    /// Whether this address may be somebody's by choice.
+    pub(super) fn may_be_chosen(&self, address: Ipv4Addr) -> bool {
+        self.may_be_given(address) && !self.reserved.contains_key(&address)
+    }
+
     /// Whether anybody may get this address.
     pub(super) fn is_anybodys(&self, address: Ipv4Addr) -> bool {
-        self.in_range(address) && self.may_be_given(address) && !self.reserved.contains_key(&address)
+        self.in_range(address) && self.may_be_chosen(address)
     }
 }
 
@@ -118,6 +131,8 @@ pub enum Term {
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// When.
+    pub now: Instant,
     /// For whom.
     pub key: Key,
     /// How long.
@@ -126,6 +141,8 @@ pub struct Request {
     pub mac: Mac,
     /// The address that this holder must have (from RADIUS); a reservation of the pool does the same.
     pub fixed: Option<Ipv4Addr>,
+    /// An address that the client has chosen itself, and may have wherever it is free in the network.
+    pub own: Option<Ipv4Addr>,
     /// The address that the client would like.
     pub wish: Option<Ipv4Addr>,
     /// What the client calls itself, for listings.
@@ -135,16 +152,18 @@ pub struct Request {
 impl Request {
     /// A request without wishes.
     #[must_use]
-    pub fn new(key: Key, mac: Mac, term: Term) -> Self {
-        Self { key, term, mac, fixed: None, wish: None, name: None }
+    pub fn new(now: Instant, key: Key, mac: Mac, term: Term) -> Self {
+        Self { now, key, term, mac, fixed: None, own: None, wish: None, name: None }
     }
 }
 
 /// Why no address is given.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Every address of the range is held.
-    #[error("all {size} addresses from {first} to {last} are in use")]
+    /// Every address of the range is held, or kept for a device that may come back.
+    #[error(
+        "all {size} addresses from {first} to {last} are in use, or kept for devices that have just left"
+    )]
     PoolEmpty {
         /// First of the range.
         first: Ipv4Addr,

@@ -386,22 +386,23 @@ impl Hub {
         }
     }
 
-    /// Gives a client port its address, or prolongs the one that it has. The caller passes it on to
-    /// [`Ingress::set_address`].
+    /// Gives a client port its address, or prolongs the one that it has: the `fixed` one of its user; else the client's
+    /// `own`, if that is free; else one of the range. The caller passes it on to [`Ingress::set_address`].
     ///
     /// # Errors
     /// [`AssignError`]; nothing has changed then.
     pub fn assign(
         &mut self,
+        now: Instant,
         port: PortId,
         fixed: Option<Ipv4Addr>,
-        wish: Option<Ipv4Addr>,
+        own: Option<Ipv4Addr>,
     ) -> Result<Ipv4Addr, AssignError> {
         let record = self.ports.get(&port).ok_or(AssignError::NoPort)?;
         let (key, _) = record.client.as_ref().ok_or(AssignError::NoPort)?;
         let mac = record.info.mac;
-        let request =
-            lease::Request { fixed, wish, ..lease::Request::new(key.clone(), mac, lease::Term::Port(port)) };
+        let term = lease::Term::Port(port);
+        let request = lease::Request { fixed, own, ..lease::Request::new(now, key.clone(), mac, term) };
         let address = self.pool.acquire(request)?;
         let old = record.info.address.filter(|old| *old != address);
         if let Some(old) = old {

@@ -1,8 +1,9 @@
 //! The allocator of one hub's addresses ([`super::lease`] has the words).
 //!
-//! An address is found in this order: fixed for its user or station; the one that the same user and device had last
-//! time; the one that the client wishes for; one by a hash of the key, so that even without the leases file most come
-//! back to theirs; one that was never given; the one whose last holder has been gone longest. All in O(log n).
+//! An address is found in this order: fixed for its user or station; the client's own, where it may have one; the one
+//! that the same user and device had last time; the one that the client wishes for; one by a hash of the key, so that
+//! even without the leases file most come back to theirs; one that was never given; the one whose last holder has been
+//! gone longest, and not less long than [`Settings::hold`]. All in O(log n).
 
 use super::interval::Intervals;
 use super::lease::{Key, Lease, Refusal, Request, Reserved, Settings, State, Term};
@@ -31,6 +32,8 @@ pub struct Pool {
     fresh: Intervals,
     /// Remembered addresses, longest gone first.
     past: BTreeSet<(Instant, u32)>,
+    /// The same for addresses that not anybody may get: clients' own ones outside the range.
+    apart: BTreeSet<(Instant, u32)>,
     /// Ends of offers, leases and declines.
     due: BTreeSet<(Instant, u32)>,
     /// How many addresses each DHCP client's MAC address holds.
@@ -58,6 +61,7 @@ impl Pool {
             ports: BTreeMap::new(),
             fresh,
             past: BTreeSet::new(),
+            apart: BTreeSet::new(),
             due: BTreeSet::new(),
             by_mac: BTreeMap::new(),
             declined: 0,
@@ -82,7 +86,7 @@ impl Pool {
     /// Number of addresses held.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.leases.len() - self.past.len()
+        self.leases.len() - self.past.len() - self.apart.len()
     }
 
     /// Changes the rules; whoever holds an address keeps it until the end of its term, even where the new rules would
@@ -95,10 +99,15 @@ impl Pool {
             fresh.remove(*address);
         }
         (self.settings, self.fresh, self.reserved) = (settings, fresh, reserved);
-        let misfit = |lease: &&Lease| !lease.state.is_held() && !self.settings.is_anybodys(lease.address);
+        let misfit = |lease: &&Lease| !lease.state.is_held() && !self.settings.may_be_chosen(lease.address);
         let gone: Vec<u32> =
             self.leases.values().filter(misfit).map(|lease| lease.address.to_bits()).collect();
         gone.into_iter().for_each(|address| self.forget(address));
+        // What is in the range now, and what is not.
+        let past = std::mem::take(&mut self.past);
+        let all = past.into_iter().chain(std::mem::take(&mut self.apart));
+        (self.past, self.apart) =
+            all.partition(|(_, address)| self.settings.is_anybodys(Ipv4Addr::from_bits(*address)));
         self.generation += 1;
     }
 
@@ -119,7 +128,14 @@ impl Pool {
 
     fn choose(&mut self, request: &Request, key: &Key) -> Result<u32, Refusal> {
         if let Some(address) = self.fixed(request) {
-            return self.choose_fixed(address, key);
+            match self.choose_fixed(address, key) {
+                // A second device of the user gets one of the range.
+                Err(Refusal::FixedInUse { by, .. }) if by.is_same_user(key) => {}
+                result => return result,
+            }
+        }
+        if let Some(own) = request.own.filter(|own| self.is_free(*own, request.now, key)) {
+            return Ok(own.to_bits());
         }
         let old = self.keys.get(key).copied();
         if let Some(old) = old.filter(|old| self.is_open_to(*old, key)) {
@@ -130,7 +146,24 @@ impl Pool {
         if let Some(wish) = request.wish.map(Ipv4Addr::to_bits).filter(open) {
             return Ok(wish);
         }
-        self.choose_any(key)
+        self.choose_any(request.now, key)
+    }
+
+    /// Whether this key may have this address because its client chose it: inside or outside the range, but nobody
+    /// else's, and not kept for a device that has just left.
+    fn is_free(&self, address: Ipv4Addr, now: Instant, key: &Key) -> bool {
+        let free = |lease: &Lease| match lease.state {
+            State::Declined(_) => false,
+            _ if *lease.key == *key => true,
+            State::Past(at) => self.is_over(now, at),
+            State::Bound(_) | State::Offered(_) | State::Leased(_) => false,
+        };
+        self.settings.may_be_chosen(address) && self.lease(address).is_none_or(free)
+    }
+
+    /// Whether an address whose holder left at `at` may go to somebody else.
+    fn is_over(&self, now: Instant, at: Instant) -> bool {
+        now.saturating_duration_since(at) >= self.settings.hold
     }
 
     /// The address that this holder must have.
@@ -162,20 +195,20 @@ impl Pool {
         let held = |lease: &Lease| declined(lease) || (lease.state.is_held() && *lease.key != *key);
         self.settings.may_be_given(ip)
             && !self.settings.reserved.contains_key(&ip)
-            && (self.settings.in_range(ip) || self.settings.allow_wish)
+            && self.settings.in_range(ip)
             && !self.leases.get(&address).is_some_and(held)
     }
 
     /// One that nobody has, preferably the one that belongs to the key's hash.
-    fn choose_any(&mut self, key: &Key) -> Result<u32, Refusal> {
+    fn choose_any(&self, now: Instant, key: &Key) -> Result<u32, Refusal> {
         let (first, last) = self.settings.range;
         let span = u64::from(last.to_bits().saturating_sub(first.to_bits())) + 1;
         let preferred = first.to_bits() + (stable_hash(key) % span) as u32;
         if let Some(address) = self.fresh.at_or_after(preferred) {
             return Ok(address);
         }
-        let oldest = self.past.first().map(|(_, address)| *address);
-        oldest.ok_or(Refusal::PoolEmpty { first, last, size: self.size })
+        let oldest = self.past.first().filter(|(at, _)| self.is_over(now, *at));
+        oldest.map(|(_, address)| *address).ok_or(Refusal::PoolEmpty { first, last, size: self.size })
     }
 
     /// Writes the lease down.
@@ -206,7 +239,9 @@ impl Pool {
                 self.ports.insert(port, address);
             }
             State::Past(at) => {
-                self.past.insert((at, address));
+                let set =
+                    if self.settings.is_anybodys(lease.address) { &mut self.past } else { &mut self.apart };
+                set.insert((at, address));
             }
             State::Offered(at) | State::Leased(at) | State::Declined(at) => {
                 self.due.insert((at, address));
@@ -289,19 +324,19 @@ impl Pool {
         Some(lease)
     }
 
-    /// Turns a held address into a remembered one. An address that not anybody can get (fixed, or wished for outside the
-    /// range) needs no memory: its holder gets it by the rules.
+    /// Turns a held address into a remembered one. A fixed address needs no memory: its holder gets it by the rules.
     fn pass(&mut self, now: Instant, address: u32) {
         let Some(lease) = self.take(address) else { return };
-        if self.settings.is_anybodys(lease.address) {
+        if self.settings.may_be_chosen(lease.address) {
             self.put(Lease { state: State::Past(now), ..lease });
         } else {
             self.keys.remove(&lease.key);
         }
-        if self.past.len() > self.settings.remember
-            && let Some((_, oldest)) = self.past.first().copied()
-        {
-            self.forget(oldest);
+        if self.past.len() + self.apart.len() > self.settings.remember {
+            let oldest = self.past.first().into_iter().chain(self.apart.first()).min().copied();
+            if let Some((_, oldest)) = oldest {
+                self.forget(oldest);
+            }
         }
     }
 
@@ -327,6 +362,7 @@ impl Pool {
             }
             State::Past(at) => {
                 self.past.remove(&(at, address));
+                self.apart.remove(&(at, address));
             }
             State::Offered(at) | State::Leased(at) | State::Declined(at) => {
                 self.due.remove(&(at, address));
@@ -373,7 +409,7 @@ impl Pool {
         let address = lease.address.to_bits();
         let taken = self.leases.contains_key(&address) || self.keys.contains_key(&lease.key);
         let open = match lease.state {
-            State::Past(_) => self.settings.is_anybodys(lease.address),
+            State::Past(_) => self.settings.may_be_chosen(lease.address),
             _ => self.settings.may_be_given(lease.address),
         };
         if taken || !open {

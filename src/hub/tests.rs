@@ -65,7 +65,7 @@ impl World {
     ) -> Ingress {
         let id = PortId::new(worker, slot);
         let mut port = self.hub.open_client(self.now, id, &who(user, "hub1"), "phone", rules).unwrap();
-        port.set_address(Some(self.hub.assign(id, None, None).unwrap()));
+        port.set_address(Some(self.hub.assign(self.now, id, None, None).unwrap()));
         port
     }
 
@@ -525,7 +525,7 @@ fn a_mass_of_clients_is_listed_in_pages() {
         let id = PortId::new(WorkerId((n % 4) as u8), n);
         let who = who_cheap(n);
         w.hub.open_client(w.now, id, &who, "d", None).unwrap();
-        w.hub.assign(id, None, None).unwrap();
+        w.hub.assign(w.now, id, None, None).unwrap();
     }
     let look = w.hub.view().look(w.now);
     let (mut cursor, mut stations) = (Some(0), BTreeSet::new());

@@ -1,7 +1,7 @@
 //! What a peer asks of the gatehouse and what it is answered. The gatehouse (one owner for all workers) keeps users,
 //! leases, ports and stories; a worker keeps peers. Between them go these messages, never shared state.
 
-use super::{LinkKey, Meter, PskId};
+use super::{LinkKey, Meter, PskId, Rates};
 use crate::hub::{HubId, Ingress, Mac, Notice, PortId, View};
 use crate::identity::account::Proof;
 use crate::packet::{PacketBuf, Path};
@@ -149,4 +149,6 @@ pub struct Place {
     pub grant: AddressGrant,
     /// The hub's network.
     pub network: Network,
+    /// How fast the link may be.
+    pub rates: Rates,
 }

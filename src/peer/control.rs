@@ -1,7 +1,7 @@
 //! The control plane of a peer: events of one layer become calls of the next.
 
-use super::seat::{Member, Seat, State};
 use super::mtu::link_mtu;
+use super::seat::{Member, Seat, State};
 use super::tell::{l2tp_end_of_ppp, note_ike, story_of_l2tp, story_of_ppp};
 use super::{Answer, Ask, Authenticate, Context, Frame, Meter, Peer, SpiChange};
 use crate::crypto::dh::{DhError, DhResult};
@@ -75,7 +75,9 @@ impl Peer {
                 }
                 ike::Event::Alive { .. } => self.heard(cx),
                 ike::Event::DpdFailed => tracing::debug!(peer = %self.ike_path, "no answer to R-U-THERE"),
-                ike::Event::RekeyFailed { .. } => self.note(|attempt| attempt.detail_mut().note = "rekey failed".into()),
+                ike::Event::RekeyFailed { .. } => {
+                    self.note(|attempt| attempt.detail_mut().note = "rekey failed".into())
+                }
                 ike::Event::Progress(_)
                 | ike::Event::Refused(_)
                 | ike::Event::Notified { .. }
@@ -138,7 +140,12 @@ impl Peer {
 
     // ---- L2TP ----
 
-    pub(super) fn handle_l2tp_control(&mut self, cx: &mut Context<'_>, port: u16, message: &[u8]) -> Result<(), Drop> {
+    pub(super) fn handle_l2tp_control(
+        &mut self,
+        cx: &mut Context<'_>,
+        port: u16,
+        message: &[u8],
+    ) -> Result<(), Drop> {
         if self.attempt.is_none() && is_sccrq(message) {
             // The client tries again over the IPsec that is still up.
             self.attempt = Some(self.next_attempt(cx));
@@ -209,7 +216,13 @@ impl Peer {
             Arc::make_mut(&mut settings).mru = mtu;
         }
         let link = Link::new(Role::Server, settings, cx.entropy.fork());
-        self.seats.push(Seat { session, link, meter: Arc::new(Meter::default()), state: State::Stranger, attempt });
+        self.seats.push(Seat {
+            session,
+            link,
+            meter: Arc::new(Meter::default()),
+            state: State::Stranger,
+            attempt,
+        });
         let mut out = ppp::Output::default();
         if let Some(seat) = self.seat(session) {
             seat.link.start(now, &mut out);
@@ -219,7 +232,12 @@ impl Peer {
 
     // ---- PPP ----
 
-    pub(super) fn handle_ppp_control(&mut self, cx: &mut Context<'_>, session: SessionKey, frame: &[u8]) -> Result<(), Drop> {
+    pub(super) fn handle_ppp_control(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: SessionKey,
+        frame: &[u8],
+    ) -> Result<(), Drop> {
         let seat = self.seat(session).ok_or(Drop::UnknownSession)?;
         let mut out = ppp::Output::default();
         let result = seat.link.handle_frame(cx.now, frame, &mut out);
@@ -270,7 +288,9 @@ impl Peer {
         let psk_hub = self.psk.and_then(|psk| cx.settings.ike.psk(psk)?.hub.clone());
         // A group's name tells nobody of the group from another.
         let identity = match self.psk {
-            Some(psk) if cx.settings.ike.is_group(psk) => format!("{} {}", self.identity, self.ike_path.remote),
+            Some(psk) if cx.settings.ike.is_group(psk) => {
+                format!("{} {}", self.identity, self.ike_path.remote)
+            }
             _ => self.identity.to_string(),
         };
         let Some(seat) = self.seats.iter().find(|seat| seat.session == session) else { return };
@@ -325,10 +345,12 @@ impl Peer {
                     return;
                 };
                 cx.out.opened_ports.push((ingress, place.view.clone()));
-                seat.state = State::Joined(Box::new(Member::new(port, *place)));
+                seat.state = State::Joined(Box::new(Member::new(cx.now, port, *place)));
                 let mut out = ppp::Output::default();
                 seat.link.handle_address(cx.now, grant, &mut out);
-                self.note_at(link.session, |attempt| attempt.detail_mut().address = grant.address.to_string());
+                self.note_at(link.session, |attempt| {
+                    attempt.detail_mut().address = grant.address.to_string()
+                });
                 self.pump_ppp(cx, link.session, out);
             }
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
@@ -374,7 +396,8 @@ impl Peer {
             );
         }
         // A device has one link. If it came back without saying that the old one is dead, this does.
-        let older: Vec<_> = self.seats.iter().map(|seat| seat.session).filter(|other| *other != link.session).collect();
+        let older: Vec<_> =
+            self.seats.iter().map(|seat| seat.session).filter(|other| *other != link.session).collect();
         for session in older {
             self.close_link(cx, session, Cause::ReplacedBySameDevice);
         }
@@ -393,4 +416,3 @@ fn plain_esp(ike: Path) -> Path {
     path.remote.set_port(0);
     path
 }
-

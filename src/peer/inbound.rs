@@ -88,6 +88,9 @@ impl Peer {
             Class::Control => self.handle_ppp_control(cx, session, &buf),
             Class::Ipv4 => {
                 let State::Joined(member) = &mut seat.state else { return Err(Drop::PppNotOpen) };
+                if member.up_pace.as_mut().is_some_and(|pace| !pace.take(cx.now, buf.len())) {
+                    return Err(Drop::RateLimit);
+                }
                 seat.meter.inbound(buf.len());
                 seat.meter.used(cx.millis);
                 if !std::mem::replace(&mut member.talked, true) {

@@ -145,7 +145,11 @@ impl Peer {
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let layers = [self.ike.as_ref().and_then(|ike| ike.poll_timeout()), self.sad.poll_timeout(), self.lns.poll_timeout()];
+        let layers = [
+            self.ike.as_ref().and_then(|ike| ike.poll_timeout()),
+            self.sad.poll_timeout(),
+            self.lns.poll_timeout(),
+        ];
         let links = self.seats.iter().filter_map(Seat::poll_timeout);
         layers.into_iter().flatten().chain(links).chain([self.silent_at]).min()
     }
@@ -312,7 +316,13 @@ impl Peer {
         }
     }
 
-    pub(super) fn end_attempt(&mut self, cx: &mut Context<'_>, mut attempt: Attempt, cause: Cause, note: String) {
+    pub(super) fn end_attempt(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut attempt: Attempt,
+        cause: Cause,
+        note: String,
+    ) {
         // What was suspected before the end came is its reason; the end is only how it showed.
         let cause = attempt.suspected().unwrap_or(cause);
         attempt.path = self.data_path;
@@ -332,7 +342,9 @@ impl Peer {
         let mut out = l2tp::Output::default();
         self.lns.close_all(cx.now, l2tp_cause(cause), &mut out);
         self.pump_l2tp(cx, out);
-        cx.out.dead_cookies.extend(self.ike.iter().flat_map(|ike| ike.isakmp_sas()).map(|sa| sa.cookies.responder));
+        cx.out
+            .dead_cookies
+            .extend(self.ike.iter().flat_map(|ike| ike.isakmp_sas()).map(|sa| sa.cookies.responder));
         if let Some(ike) = &mut self.ike {
             let mut out = ike::Output::default();
             ike.delete_all(&mut cx.ike(), &mut out);

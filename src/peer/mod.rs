@@ -14,6 +14,7 @@ mod meter;
 mod mtu;
 mod outbound;
 mod outbox;
+mod pace;
 mod seat;
 mod settings;
 mod tell;
@@ -21,6 +22,7 @@ mod tell;
 pub use ask::{Answer, Ask, Authenticate, Place, Reading};
 pub use meter::{Meter, Traffic};
 pub use outbox::{DhTag, Frame, Outbox, SpiChange};
+pub use pace::Rates;
 pub use settings::Settings;
 pub use tell::{cause_of_refusal, note_ike};
 

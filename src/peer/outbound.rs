@@ -15,7 +15,12 @@ impl Peer {
     ///
     /// # Errors
     /// The reason why it goes no further.
-    pub fn deliver_frame(&mut self, cx: &mut Context<'_>, session: SessionKey, frame: PacketBuf) -> Result<(), Drop> {
+    pub fn deliver_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: SessionKey,
+        frame: PacketBuf,
+    ) -> Result<(), Drop> {
         let seat = self.seat(session).ok_or(Drop::NoPort)?;
         let State::Joined(member) = &mut seat.state else { return Err(Drop::NoPort) };
         let port = member.port;
@@ -38,8 +43,16 @@ impl Peer {
     }
 
     /// Sends an IP packet to the device.
-    fn send_packet(&mut self, cx: &mut Context<'_>, session: SessionKey, mut packet: PacketBuf) -> Result<(), Drop> {
+    fn send_packet(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: SessionKey,
+        mut packet: PacketBuf,
+    ) -> Result<(), Drop> {
         let seat = self.seat(session).ok_or(Drop::NoPort)?;
+        if !seat.may_be_sent(cx.now, packet.len()) {
+            return Err(Drop::RateLimit);
+        }
         seat.meter.outbound(packet.len());
         if seat.is_for_it_alone(&packet) {
             seat.meter.used(cx.millis);
@@ -49,13 +62,23 @@ impl Peer {
     }
 
     /// Sends a PPP frame over its L2TP session.
-    pub(super) fn send_ppp(&mut self, cx: &mut Context<'_>, session: SessionKey, mut buf: PacketBuf) -> Result<(), Drop> {
+    pub(super) fn send_ppp(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: SessionKey,
+        mut buf: PacketBuf,
+    ) -> Result<(), Drop> {
         let remote_port = self.lns.put_data(session, &mut buf)?;
         self.send_l2tp(cx, remote_port, buf)
     }
 
     /// Sends an L2TP message, through ESP unless the peer speaks clear text.
-    pub(super) fn send_l2tp(&mut self, cx: &mut Context<'_>, remote_port: u16, mut buf: PacketBuf) -> Result<(), Drop> {
+    pub(super) fn send_l2tp(
+        &mut self,
+        cx: &mut Context<'_>,
+        remote_port: u16,
+        mut buf: PacketBuf,
+    ) -> Result<(), Drop> {
         if self.data_path.encap == Encap::L2tp {
             cx.out.transmits.push(Transmit { path: self.data_path, buf });
             return Ok(());

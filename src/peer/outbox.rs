@@ -4,10 +4,10 @@ use super::{Ask, LinkKey, PeerKey};
 use crate::crypto::dh::DhJob;
 use crate::crypto::engine::SealJob;
 use crate::hub::{Ingress, PortId, View};
-use std::sync::Arc;
-use crate::wire::isakmp::Cookie;
 use crate::packet::{PacketBuf, Path, Transmit, WorkerId};
 use crate::story::AttemptId;
+use crate::wire::isakmp::Cookie;
+use std::sync::Arc;
 
 /// An Ethernet frame that a port sends into its hub.
 pub struct Frame {

@@ -1,5 +1,6 @@
 //! One PPP link of a peer and, once its user is known, its place on a hub.
 
+use super::pace::Pace;
 use super::{Meter, Place};
 use crate::hub::{PortId, View};
 use crate::l2tp::SessionKey;
@@ -30,6 +31,12 @@ impl Seat {
         self.link.poll_timeout().into_iter().chain(vnic).min()
     }
 
+    /// Whether so many bytes may go to the device now.
+    pub(super) fn may_be_sent(&mut self, now: Instant, bytes: usize) -> bool {
+        let State::Joined(member) = &mut self.state else { return true };
+        member.down_pace.as_mut().is_none_or(|pace| pace.take(now, bytes))
+    }
+
     /// Whether an IPv4 packet goes to the device's own address.
     pub(super) fn is_for_it_alone(&self, packet: &[u8]) -> bool {
         let State::Joined(member) = &self.state else { return false };
@@ -54,6 +61,9 @@ pub(super) struct Member {
     pub(super) view: Arc<View>,
     pub(super) vnic: Vnic,
     pub(super) address: Ipv4Addr,
+    /// How fast the device may send, and be sent to.
+    pub(super) up_pace: Option<Pace>,
+    pub(super) down_pace: Option<Pace>,
     /// Whether PPP has opened for IP.
     pub(super) up: bool,
     /// Whether the client has sent anything.
@@ -61,9 +71,19 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(port: PortId, place: Place) -> Self {
-        let Place { view, mac, grant, network } = place;
+    pub(super) fn new(now: Instant, port: PortId, place: Place) -> Self {
+        let Place { view, mac, grant, network, rates } = place;
         let ipv4 = vnic::Address { address: grant.address, network, gateway: Some(grant.gateway) };
-        Self { port, view, vnic: Vnic::new(mac, ipv4), address: grant.address, up: false, talked: false }
+        let pace = |rate: Option<u64>| rate.map(|bits| Pace::new(now, bits));
+        Self {
+            port,
+            view,
+            vnic: Vnic::new(mac, ipv4),
+            address: grant.address,
+            up_pace: pace(rates.up),
+            down_pace: pace(rates.down),
+            up: false,
+            talked: false,
+        }
     }
 }

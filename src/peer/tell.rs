@@ -16,7 +16,9 @@ pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
             detail.ike = suite.to_string();
         }
         ike::Event::Progress(Progress::KeysExchanged { nat }) => attempt.detail_mut().nat = describe_nat(nat),
-        ike::Event::Progress(Progress::Phase2Started { suite, .. }) => attempt.detail_mut().esp = suite.to_string(),
+        ike::Event::Progress(Progress::Phase2Started { suite, .. }) => {
+            attempt.detail_mut().esp = suite.to_string()
+        }
         ike::Event::Refused(refusal) => {
             let cause = cause_of_refusal(refusal);
             attempt.suspect(cause);
@@ -39,7 +41,9 @@ pub fn cause_of_refusal(refusal: &ike::Refusal) -> Cause {
         Reason::NoProposal(_) => Cause::NoIkeProposal,
         Reason::Selectors(_) => Cause::NoEspProposal,
         Reason::TimedOut if refusal.stage == ike::Stage::Identity => Cause::NoNatT,
-        Reason::Malformed(_) | Reason::Exchange(_) | Reason::KeyExchange(_) | Reason::TimedOut => Cause::IkeUnfinished,
+        Reason::Malformed(_) | Reason::Exchange(_) | Reason::KeyExchange(_) | Reason::TimedOut => {
+            Cause::IkeUnfinished
+        }
     }
 }
 
@@ -101,9 +105,9 @@ pub(super) fn story_of_ppp(cause: &ppp::Cause) -> Cause {
     match cause {
         ppp::Cause::PeerTerminated { during: Phase::Open, .. } => Cause::PeerLeft,
         ppp::Cause::PeerTerminated { during: Phase::Network, .. } => Cause::AddressRefused,
-        ppp::Cause::PeerTerminated { .. } | ppp::Cause::NotConverging(_) | ppp::Cause::ProtocolRejected(_) => {
-            Cause::PppRefused
-        }
+        ppp::Cause::PeerTerminated { .. }
+        | ppp::Cause::NotConverging(_)
+        | ppp::Cause::ProtocolRejected(_) => Cause::PppRefused,
         ppp::Cause::NoCommonAuth { .. } => Cause::NoCommonAuth,
         // The verdict came with a cause of its own, which stays; this is what the client was told.
         ppp::Cause::AuthRefused(error) => match error {

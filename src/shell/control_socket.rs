@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::UnixListener;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -52,7 +52,8 @@ impl ControlSocket {
     /// Opens the socket at `path`. A file that a killed gateway left is replaced.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         make_room(path)?;
-        let cannot = || format!("cannot open the control socket {} (--socket names another place)", path.display());
+        let cannot =
+            || format!("cannot open the control socket {} (--socket names another place)", path.display());
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).with_context(cannot)?;
         // Before it is bound: there is no moment at which others may connect.
         fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR).with_context(cannot)?;
@@ -60,7 +61,8 @@ impl ControlSocket {
         socket.bind(&address).with_context(cannot)?;
         socket.listen(64).with_context(cannot)?;
         socket.set_nonblocking(true).with_context(cannot)?;
-        let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(socket)).with_context(cannot)?;
+        let listener =
+            UnixListener::from_std(std::os::unix::net::UnixListener::from(socket)).with_context(cannot)?;
         Ok(Self { path: path.to_owned(), listener })
     }
 
@@ -85,7 +87,10 @@ impl ControlSocket {
                 let (read, write) = stream.into_split();
                 let mut connection = Connection { write, calls, inboxes };
                 let Ok(_place) = places.try_acquire() else {
-                    let refusal = Refusal::new(Kind::Busy, format!("there are {CONNECTIONS} control connections already"));
+                    let refusal = Refusal::new(
+                        Kind::Busy,
+                        format!("there are {CONNECTIONS} control connections already"),
+                    );
                     let _ = connection.refuse(refusal).await;
                     return;
                 };
@@ -98,7 +103,8 @@ impl ControlSocket {
                         _ => return,
                     }
                     if line.len() as u64 == LONGEST_LINE {
-                        let _ = connection.refuse(Refusal::new(Kind::BadRequest, "the line is too long")).await;
+                        let _ =
+                            connection.refuse(Refusal::new(Kind::BadRequest, "the line is too long")).await;
                         return;
                     }
                     if line.iter().all(u8::is_ascii_whitespace) {
@@ -131,7 +137,10 @@ fn make_room(path: &Path) -> anyhow::Result<()> {
         bail!("{} exists and is not a socket: --socket names another place", path.display());
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        bail!("another gateway answers at {}: stop it, or give this one another place with --socket", path.display());
+        bail!(
+            "another gateway answers at {}: stop it, or give this one another place with --socket",
+            path.display()
+        );
     }
     std::fs::remove_file(path).with_context(|| format!("cannot remove the old {}", path.display()))
 }
@@ -155,7 +164,9 @@ impl Connection {
             let (answer, answered) = oneshot::channel();
             let sent = self.calls.send(Call::Reload { dry_run, answer }).await.is_ok();
             return match answered.await {
-                Ok(Ok(row)) if sent => self.write(&Reply::rows(vec![Row::Reload(Box::new(row))], false)).await,
+                Ok(Ok(row)) if sent => {
+                    self.write(&Reply::rows(vec![Row::Reload(Box::new(row))], false)).await
+                }
                 Ok(Err(refusal)) => self.refuse(refusal).await,
                 _ => self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,
             };

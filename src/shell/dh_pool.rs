@@ -29,7 +29,10 @@ impl DhPool {
     ///
     /// # Errors
     /// When the system gives no thread or no randomness.
-    pub(super) fn start(threads: usize, inboxes: &Arc<[Inbox]>) -> anyhow::Result<(Self, Vec<JoinHandle<()>>)> {
+    pub(super) fn start(
+        threads: usize,
+        inboxes: &Arc<[Inbox]>,
+    ) -> anyhow::Result<(Self, Vec<JoinHandle<()>>)> {
         let (tasks, waiting) = sync_channel::<Task>(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
         let mut handles = Vec::new();

@@ -150,14 +150,18 @@ impl GateThread {
     /// Puts a new configuration in force.
     async fn apply(&mut self, prepared: &Prepared) -> Result<ReloadRow, Refusal> {
         let Prepared { config, changes, .. } = prepared;
-        self.trunks.check(config, &self.setup).map_err(|error| {
-            Refusal::new(Kind::BadConfiguration, format!("{error}\nnothing has changed"))
-        })?;
+        self.trunks
+            .check(config, &self.setup)
+            .map_err(|error| Refusal::new(Kind::BadConfiguration, format!("{error}\nnothing has changed")))?;
         let mut row = prepared.row(&self.gatehouse);
         for change in &row.changes {
             tracing::info!(
-                key = change.key, what = change.what, sessions_end = change.sessions_end,
-                needs_restart = change.needs_restart, step = "reload", "configuration changed"
+                key = change.key,
+                what = change.what,
+                sessions_end = change.sessions_end,
+                needs_restart = change.needs_restart,
+                step = "reload",
+                "configuration changed"
             );
         }
         let before = self.gatehouse.config().clone();
@@ -191,7 +195,8 @@ impl GateThread {
 
     /// Hands answers and service frames to the workers that they are for, one batch each.
     fn pass_on(&self, out: Output) {
-        let mut batches: Vec<(Vec<Answer>, Vec<FarFrame>)> = self.inboxes.iter().map(|_| Default::default()).collect();
+        let mut batches: Vec<(Vec<Answer>, Vec<FarFrame>)> =
+            self.inboxes.iter().map(|_| Default::default()).collect();
         for answer in out.answers {
             if let Some((answers, _)) = batches.get_mut(usize::from(answer.link().worker.0)) {
                 answers.push(answer);
@@ -201,7 +206,11 @@ impl GateThread {
             match service.to {
                 Forward::To(port) => {
                     if let Some((_, frames)) = batches.get_mut(usize::from(port.worker().0)) {
-                        frames.push(FarFrame { hub: service.hub, to: Target::Port(port), buf: service.frame });
+                        frames.push(FarFrame {
+                            hub: service.hub,
+                            to: Target::Port(port),
+                            buf: service.frame,
+                        });
                     }
                 }
                 Forward::Flood(scope) => {

@@ -4,8 +4,8 @@
 use super::tap::Tap;
 use crate::crypto::dh::{DhError, DhResult};
 use crate::hub::{Ingress, PortId, View};
-use crate::peer::{Answer, DhTag, Settings};
 use crate::packet::Datagram;
+use crate::peer::{Answer, DhTag, Settings};
 use crate::worker::{FarFrame, Snapshot};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -62,7 +62,9 @@ impl Inbox {
     /// anything else waits: control must not be lost. Returns whether it was taken.
     pub(super) fn put(&self, input: Input) -> bool {
         let taken = match input {
-            data @ (Input::Frames(_) | Input::Datagrams(_) | Input::Count(_)) => self.queue.try_send(data).is_ok(),
+            data @ (Input::Frames(_) | Input::Datagrams(_) | Input::Count(_)) => {
+                self.queue.try_send(data).is_ok()
+            }
             control => self.queue.send(control).is_ok(),
         };
         // A failed wake means that the worker's poll is gone, and the worker with it.

@@ -5,9 +5,9 @@ use super::dispatch::Dispatch;
 use super::gate_thread::GateThread;
 use super::inbox::Inbox;
 use super::net_setup::HostSetup;
-use super::worker_thread::{WAKER, WorkerThread, clock};
 use super::reload::Source;
 use super::uplinks::{self, Trunks};
+use super::worker_thread::{WAKER, WorkerThread, clock};
 use super::{dh_pool, sockets, state_file};
 use crate::config::{Config, LogFormat};
 use crate::control::Facts;
@@ -151,4 +151,3 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
     tracing::info!(step = "stopped", "stopped");
     stopped
 }
-

@@ -37,9 +37,18 @@ pub(super) fn allow_fragments(socket: BorrowedFd<'_>, v4: bool) -> io::Result<()
     };
     let size = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the kernel reads one `int`, which lives until the call ends.
-    check(unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast::<libc::c_void>(), size)
-    }.into())
+    check(
+        unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                level,
+                option,
+                (&raw const value).cast::<libc::c_void>(),
+                size,
+            )
+        }
+        .into(),
+    )
 }
 
 /// Says how large the header in front of each frame is (`TUNSETVNETHDRSZ`).

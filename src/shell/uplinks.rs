@@ -185,7 +185,9 @@ impl Trunks {
     /// Whether the host has room for what a new configuration wants.
     pub(super) fn check(&self, config: &Config, setup: &HostSetup) -> Result<(), SetupError> {
         let hubs = config.hubs.iter().filter(|hub| hub.uplink == Kind::Nat);
-        let new = hubs.filter(|hub| self.open.get(&folded(&hub.name)).map(|trunk| &trunk.wanted) != Wanted::of(hub).as_ref());
+        let new = hubs.filter(|hub| {
+            self.open.get(&folded(&hub.name)).map(|trunk| &trunk.wanted) != Wanted::of(hub).as_ref()
+        });
         let new: Vec<NatHub> = new.map(|hub| self.nat_hub(hub, name_for(&hub.name), 0)).collect();
         setup.check(&new)
     }
@@ -209,7 +211,8 @@ impl Trunks {
             let what = |wanted: &Wanted| (wanted.kind, wanted.nat, wanted.rules);
             wanted.get(name).is_some_and(|new| what(new) == what(&trunk.wanted))
         };
-        let gone: Vec<Trunk> = self.open.extract_if(.., |name, trunk| !stays(name, trunk)).map(|(_, trunk)| trunk).collect();
+        let gone: Vec<Trunk> =
+            self.open.extract_if(.., |name, trunk| !stays(name, trunk)).map(|(_, trunk)| trunk).collect();
         for trunk in &gone {
             gatehouse.close_uplink(clock(), trunk.port);
             if let Some(inbox) = inboxes.get(usize::from(trunk.port.worker().0)) {
@@ -251,12 +254,18 @@ impl Trunks {
     ) -> anyhow::Result<()> {
         let tap = make_tap(setup, &wanted.hub).await?;
         // The one with the fewest.
-        let load = |worker: usize| self.open.values().filter(|trunk| usize::from(trunk.port.worker().0) == worker).count();
+        let load = |worker: usize| {
+            self.open.values().filter(|trunk| usize::from(trunk.port.worker().0) == worker).count()
+        };
         let worker = (0..inboxes.len()).min_by_key(|worker| load(*worker)).context("there is no worker")?;
         let inbox = inboxes.get(worker).context("there is no worker")?;
         let (answer, answered) = oneshot::channel();
         inbox.put(Input::Reserve(answer));
-        let port = timeout(PATIENCE, answered).await.ok().and_then(Result::ok).context("the worker does not answer")?;
+        let port = timeout(PATIENCE, answered)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .context("the worker does not answer")?;
         let (ingress, view) = match plug_in(gatehouse, &wanted, port) {
             Ok(plugged) => plugged,
             Err(error) => {
@@ -354,7 +363,8 @@ mod tests {
                         assert!(frame.len() <= ETHERNET + usize::from(MTU));
                         let ip = Ipv4::parse(view.payload).unwrap();
                         assert_eq!(inet::fold(inet::add(0, &view.payload[..ip.header_len])), 0);
-                        let pseudo = inet::pseudo_header(ip.source, ip.destination, ip.protocol, ip.payload.len());
+                        let pseudo =
+                            inet::pseudo_header(ip.source, ip.destination, ip.protocol, ip.payload.len());
                         assert_eq!(inet::fold(inet::add(pseudo, ip.payload)), 0, "checksum");
                         let end = last(&ip);
                         out.push(view.payload.to_vec());

@@ -156,7 +156,8 @@ impl WorkerThread {
     /// Hands datagrams that are for other workers to them, one batch each.
     fn pass_datagrams(&self, datagrams: &mut Vec<Datagram>) {
         let mut away: Vec<(WorkerId, Vec<Datagram>)> = Vec::new();
-        let is_ours = |datagram: &Datagram| self.dispatch.worker_of(datagram).is_none_or(|worker| worker == self.id);
+        let is_ours =
+            |datagram: &Datagram| self.dispatch.worker_of(datagram).is_none_or(|worker| worker == self.id);
         for datagram in datagrams.extract_if(.., |datagram| !is_ours(datagram)) {
             let Some(worker) = self.dispatch.worker_of(&datagram) else { continue };
             match away.iter_mut().find(|(id, _)| *id == worker) {
@@ -252,7 +253,8 @@ impl WorkerThread {
     /// Closes an uplink that a reload has taken away; its interface goes with it.
     fn unplug(&mut self, port: PortId) {
         self.worker.close_trunk(port);
-        let place = self.uplinks.iter_mut().find(|uplink| uplink.as_ref().is_some_and(|uplink| uplink.port == port));
+        let place =
+            self.uplinks.iter_mut().find(|uplink| uplink.as_ref().is_some_and(|uplink| uplink.port == port));
         if let Some(uplink) = place.and_then(Option::take) {
             // Closing would take it out of the queue as well; this says so.
             let _ = self.poll.registry().deregister(&mut SourceFd(&uplink.tap.as_raw_fd()));
@@ -287,13 +289,17 @@ impl WorkerThread {
         let mut rest = transmits.as_slice();
         while let Some(first) = rest.first() {
             let path = first.path;
-            let run = rest.iter().take_while(|next| (next.path.encap, next.path.local) == (path.encap, path.local)).count();
+            let run = rest
+                .iter()
+                .take_while(|next| (next.path.encap, next.path.local) == (path.encap, path.local))
+                .count();
             let (now, later) = rest.split_at(run);
             rest = later;
             let socket = self.sockets.iter_mut().find(|socket| {
                 let bound = socket.bound().ip();
                 socket.encap() == path.encap
-                    && (bound == path.local.ip() || bound.is_unspecified() && bound.is_ipv4() == path.local.is_ipv4())
+                    && (bound == path.local.ip()
+                        || bound.is_unspecified() && bound.is_ipv4() == path.local.is_ipv4())
             });
             *lost += match socket {
                 Some(socket) => socket.send(now) as u64,

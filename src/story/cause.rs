@@ -248,7 +248,9 @@ impl Fault {
                 "On the gateway's side: its configuration or environment.",
                 "ゲートウェイ側: 設定または動作環境。",
             ),
-            Self::Nobody => lang.pick("Nobody's: this is a normal end.", "誰にもありません: 正常な終了です。"),
+            Self::Nobody => {
+                lang.pick("Nobody's: this is a normal end.", "誰にもありません: 正常な終了です。")
+            }
         }
     }
 }
@@ -272,9 +274,13 @@ mod tests {
             }
             assert!(cause.summary_in(Lang::Ja).chars().filter(|c| !c.is_ascii()).count() > 4, "{cause}");
             assert!(cause.advice_in(Lang::Ja).ends_with('。'), "{cause}");
-            assert!(!cause.summary_in(Lang::Ja).ends_with('。'), "{cause}: as in English, a part of a sentence");
+            assert!(
+                !cause.summary_in(Lang::Ja).ends_with('。'),
+                "{cause}: as in English, a part of a sentence"
+            );
             // What is to be typed or looked up is the same in both.
-            let typed = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+            let typed =
+                |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
             let (mut en, mut ja) = (typed(cause.advice_in(Lang::En)), typed(cause.advice_in(Lang::Ja)));
             en.retain(|word| word.contains('_') || word.contains(' ') && word.starts_with("sekisho"));
             ja.retain(|word| word.contains('_') || word.contains(' ') && word.starts_with("sekisho"));

@@ -110,7 +110,8 @@ const W720: Shown = number(
     "A connection to the remote computer could not be established.",
     "リモート コンピューターへの接続を確立できませんでした。",
 );
-const W734: Shown = number(734, "The PPP link control protocol was terminated.", "PPP リンク制御プロトコルが終了しました。");
+const W734: Shown =
+    number(734, "The PPP link control protocol was terminated.", "PPP リンク制御プロトコルが終了しました。");
 const W789: Shown = number(
     789,
     "The L2TP connection attempt failed because the security layer encountered a processing error during initial negotiations with the remote computer.",
@@ -126,26 +127,28 @@ const W_CLOSED: Shown = words(
     "メッセージなしに切断されます。イベント ログに RasClient 20226 が理由コードと共に残ります。",
 );
 
-const A_SILENT: Shown = words(
-    "The L2TP-VPN server did not respond.",
-    "L2TP-VPN サーバが応答しませんでした。",
-);
-const A_AUTH: Shown = number(
-    19,
-    "Authentication failed. (PPP Error 19)",
-    "認証に失敗しました。(PPP エラー 19)",
-);
+const A_SILENT: Shown =
+    words("The L2TP-VPN server did not respond.", "L2TP-VPN サーバが応答しませんでした。");
+const A_AUTH: Shown =
+    number(19, "Authentication failed. (PPP Error 19)", "認証に失敗しました。(PPP エラー 19)");
 const A_PPP: Shown = number(
     10,
     "A connection could not be established to the PPP server. (PPP Error 10)",
     "PPP サーバへの接続を確立できませんでした。(PPP エラー 10)",
 );
-const A_L2TP: Shown = number(5, "A connection could not be established. (L2TP Error 5)", "接続できませんでした。(L2TP エラー 5)");
-const A_CLOSED: Shown = words("The connection was closed by the VPN server.", "VPN サーバによって接続が切断されました。");
+const A_L2TP: Shown = number(
+    5,
+    "A connection could not be established. (L2TP Error 5)",
+    "接続できませんでした。(L2TP エラー 5)",
+);
+const A_CLOSED: Shown =
+    words("The connection was closed by the VPN server.", "VPN サーバによって接続が切断されました。");
 
 const D_FAILED: Shown = words("Unsuccessful", "失敗");
-const D_TIMEOUT: Shown = words("Timeout (after 60 seconds), or Unsuccessful", "タイムアウト (60 秒後) または失敗");
-const D_CLOSED: Shown = words("The VPN's key vanishes from the status bar.", "ステータス バーから VPN の鍵の印が消えます。");
+const D_TIMEOUT: Shown =
+    words("Timeout (after 60 seconds), or Unsuccessful", "タイムアウト (60 秒後) または失敗");
+const D_CLOSED: Shown =
+    words("The VPN's key vanishes from the status bar.", "ステータス バーから VPN の鍵の印が消えます。");
 
 const L_SILENT: Shown = words(
     "The log has \"giving up after 5 retransmits\" (strongSwan) or \"max number of retransmissions\" (libreswan).",
@@ -159,7 +162,11 @@ const L_L2TP: Shown = words(
     "xl2tpd logs \"Connection closed\" with the result code, or \"Maximum retries exceeded\".",
     "xl2tpd のログに、結果コード付きの \"Connection closed\"、または \"Maximum retries exceeded\" と出ます。",
 );
-const L_10: Shown = number(10, "pppd exits with code 10: PPP negotiation failed.", "pppd が終了コード 10 (PPP の交渉に失敗) で終わります。");
+const L_10: Shown = number(
+    10,
+    "pppd exits with code 10: PPP negotiation failed.",
+    "pppd が終了コード 10 (PPP の交渉に失敗) で終わります。",
+);
 const L_19: Shown = number(
     19,
     "pppd exits with code 19: we failed to authenticate ourselves to the peer.",
@@ -211,7 +218,11 @@ impl Cause {
             Self::OutOfHours => HOURS,
             Self::UserDisabled | Self::AccountExpired => DISABLED,
             Self::AccessDenied | Self::SessionLimit => NO_RIGHT,
-            Self::HubOffline | Self::PoolEmpty | Self::AddressInUse | Self::LanDhcpSilent | Self::Internal => NO_PLACE,
+            Self::HubOffline
+            | Self::PoolEmpty
+            | Self::AddressInUse
+            | Self::LanDhcpSilent
+            | Self::Internal => NO_PLACE,
             Self::LinkLost
             | Self::RekeyFailed
             | Self::NatMappingLost
@@ -222,7 +233,9 @@ impl Cause {
             | Self::VolumeUsed
             | Self::GatewayStopped => CLOSED,
             // The client stays connected, or went of its own accord.
-            Self::MtuBlackHole | Self::DnsUnreachable | Self::PeerLeft | Self::ReplacedBySameDevice => return None,
+            Self::MtuBlackHole | Self::DnsUnreachable | Self::PeerLeft | Self::ReplacedBySameDevice => {
+                return None;
+            }
         })
     }
 
@@ -245,9 +258,8 @@ mod tests {
 
     #[test]
     fn the_numbers_that_people_ask_about() {
-        let number = |cause: Cause, client| {
-            cause.shown(Screen::of(client).unwrap()).and_then(|shown| shown.number)
-        };
+        let number =
+            |cause: Cause, client| cause.shown(Screen::of(client).unwrap()).and_then(|shown| shown.number);
         assert_eq!(number(Cause::WrongPsk, "Windows 10 or 11"), Some(789));
         assert_eq!(number(Cause::NoNatT, "Windows"), Some(809));
         assert_eq!(number(Cause::WrongPassword, "Windows 7"), Some(691));

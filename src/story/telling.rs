@@ -103,7 +103,9 @@ impl Story {
         match (self.state, self.cause) {
             (_, None) => false,
             (State::Running | State::Connected, Some(_)) => true,
-            (State::Ended, Some(cause)) => self.reached() < Some(Stage::LinkUp) || cause.fault() != Fault::Nobody,
+            (State::Ended, Some(cause)) => {
+                self.reached() < Some(Stage::LinkUp) || cause.fault() != Fault::Nobody
+            }
         }
     }
 
@@ -165,12 +167,15 @@ impl Story {
         if let Some((screen, number, text)) = self.shown(lang) {
             let label = lang.pick("Client shows", "端末の表示");
             let name = screen.name();
-            points.push((label, match (number, lang) {
-                (Some(number), Lang::En) => format!("{name}, usually: {number}: {text}"),
-                (Some(number), Lang::Ja) => format!("{name} では通常: {number}: {text}"),
-                (None, Lang::En) => format!("{name}, usually: {text}"),
-                (None, Lang::Ja) => format!("{name} では通常: {text}"),
-            }));
+            points.push((
+                label,
+                match (number, lang) {
+                    (Some(number), Lang::En) => format!("{name}, usually: {number}: {text}"),
+                    (Some(number), Lang::Ja) => format!("{name} では通常: {number}: {text}"),
+                    (None, Lang::En) => format!("{name}, usually: {text}"),
+                    (None, Lang::Ja) => format!("{name} では通常: {text}"),
+                },
+            ));
         }
         if !detail.name.is_empty() {
             points.push((lang.pick("Name", "名前"), self.reading(lang)));
@@ -181,7 +186,10 @@ impl Story {
         if !detail.note.is_empty() {
             points.push((lang.pick("Note", "備考"), detail.note.clone()));
         }
-        let steps = self.stages.iter().filter_map(|(stage, at)| Some((*at, self.step(Stage::from_key(stage)?, lang))));
+        let steps = self
+            .stages
+            .iter()
+            .filter_map(|(stage, at)| Some((*at, self.step(Stage::from_key(stage)?, lang))));
         Telling { head, points, steps: steps.collect() }
     }
 
@@ -255,7 +263,9 @@ impl Stage {
             Self::IpsecUp => lang.pick("IPsec was up", "IPsec が確立した"),
             Self::L2tp => lang.pick("L2TP began", "L2TP が始まった"),
             Self::Lcp => lang.pick("PPP began", "PPP が始まった"),
-            Self::Authentication => lang.pick("user name and password were asked for", "ユーザー名とパスワードを求めた"),
+            Self::Authentication => {
+                lang.pick("user name and password were asked for", "ユーザー名とパスワードを求めた")
+            }
             Self::Address => lang.pick("the user was admitted", "ユーザーが認証された"),
             Self::LinkUp => lang.pick("the link was up", "リンクが確立した"),
             Self::Traffic => lang.pick("the client's traffic came", "クライアントの通信が始まった"),
@@ -299,7 +309,12 @@ pub fn utc(unix: u64) -> String {
     let day = day - (153 * month + 2) / 5 + 1;
     let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     let year = year_of_era + era * 400 + carry;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 #[cfg(test)]
@@ -353,7 +368,11 @@ mod tests {
         let late = Story::running(&attempt, now + Duration::from_secs(9));
         assert_eq!((late.cause, late.suspected, late.failed()), (Some(Cause::NoL2tp), true, true));
         let told = late.tell(1_794_000_009, Lang::En);
-        assert!(told.head.starts_with("somebody from 203.0.113.7:4500 (Windows 10 or 11), "), "{}", told.head);
+        assert!(
+            told.head.starts_with("somebody from 203.0.113.7:4500 (Windows 10 or 11), "),
+            "{}",
+            told.head
+        );
         assert!(told.head.ends_with(", 9 s ago"), "{}", told.head);
         assert!(told.points.iter().any(|(_, text)| text.contains("809")), "{told:?}");
         assert_eq!(told.steps.len(), 3);
@@ -375,7 +394,12 @@ mod tests {
         assert!(Story::ended(&record).failed());
         let told = Story::ended(&record).tell(1_794_000_060, Lang::En);
         let text = format!("{told:?}");
-        for wanted in ["jiro@HUB1 from", "691", "`jiro@hub1` was read as user `jiro`, hub HUB1", "It failed after 0.9 s"] {
+        for wanted in [
+            "jiro@HUB1 from",
+            "691",
+            "`jiro@hub1` was read as user `jiro`, hub HUB1",
+            "It failed after 0.9 s",
+        ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
         let text = format!("{:?}", Story::ended(&record).tell(1_794_000_060, Lang::Ja));

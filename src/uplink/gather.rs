@@ -5,7 +5,9 @@
 //! zero in all of them, and they would never come together.
 
 use super::header::{Gso, VirtioHeader};
-use super::segment::{FLAGS, SEQ, Segment, TCP_CHECKSUM, UDP_CHECKSUM, UDP_LENGTH, flag, set_u16, u16_at, u32_at};
+use super::segment::{
+    FLAGS, SEQ, Segment, TCP_CHECKSUM, UDP_CHECKSUM, UDP_LENGTH, flag, set_u16, u16_at, u32_at,
+};
 use super::{HEADER, Offload};
 use crate::packet::{PacketBuf, Pool};
 use crate::wire::ether::HEADER as ETHERNET;
@@ -112,7 +114,9 @@ impl Gather {
         self.open.iter().rposition(|id| {
             let group = &self.groups[*id as usize];
             group.fingerprint == fingerprint
-                && group.shape.is_some_and(|other| shape.same_flow(buf, &other, &self.frames[group.first as usize].buf))
+                && group
+                    .shape
+                    .is_some_and(|other| shape.same_flow(buf, &other, &self.frames[group.first as usize].buf))
         })
     }
 
@@ -131,7 +135,8 @@ impl Gather {
         let group = &mut self.groups[id as usize];
         let first = &self.frames[group.first as usize].buf;
         let Some(of) = group.shape else { return false };
-        let fits = shape.len <= of.len && shape.payload - ETHERNET + group.bytes + shape.len <= usize::from(u16::MAX);
+        let fits = shape.len <= of.len
+            && shape.payload - ETHERNET + group.bytes + shape.len <= usize::from(u16::MAX);
         if !fits || !may_join(buf, shape) || !continues(first, &of, group.count, group.bytes, buf, shape) {
             return false;
         }

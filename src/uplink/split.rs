@@ -2,8 +2,8 @@
 
 use super::header::{Gso, HEADER, VirtioHeader};
 use super::segment::{
-    FLAGS, IPV6_HEADER, SEQ, TCP_CHECKSUM, TCP_HEADER, UDP_CHECKSUM, UDP_LENGTH, flag, pseudo, set_u16, u16_at,
-    u32_at,
+    FLAGS, IPV6_HEADER, SEQ, TCP_CHECKSUM, TCP_HEADER, UDP_CHECKSUM, UDP_LENGTH, flag, pseudo, set_u16,
+    u16_at, u32_at,
 };
 use crate::packet::{Drop, PacketBuf, Pool};
 use crate::wire::ether::{EtherType, Frame};
@@ -20,7 +20,8 @@ const fn malformed(what: &'static str, kind: Kind) -> Drop {
 /// # Errors
 /// [`Drop::Malformed`] for a header that does not fit its frame; nothing is appended then.
 pub fn split(bytes: &[u8], pool: &mut Pool, out: &mut Vec<PacketBuf>) -> Result<(), Drop> {
-    let (header, frame) = bytes.split_first_chunk::<HEADER>().ok_or(malformed("virtio header", Kind::Truncated))?;
+    let (header, frame) =
+        bytes.split_first_chunk::<HEADER>().ok_or(malformed("virtio header", Kind::Truncated))?;
     let header = VirtioHeader::parse(header).ok_or(malformed("virtio GSO type", Kind::BadValue))?;
     if header.gso != Gso::None {
         Large::parse(&header, frame)?.cut(pool, out);

@@ -148,8 +148,13 @@ fn by_flow(frames: &[Vec<u8>]) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
 fn bulk_comes_together_and_apart() {
     for v6 in [false, true] {
         let start = u32::MAX - 5000;
-        let mut packets: Vec<_> = (0..40).map(|n| Packet { v6, ..Packet::tcp(start.wrapping_add(n * 1380), 1380) }).collect();
-        packets.push(Packet { v6, flags: flag::ACK | flag::PSH, ..Packet::tcp(start.wrapping_add(40 * 1380), 99) });
+        let mut packets: Vec<_> =
+            (0..40).map(|n| Packet { v6, ..Packet::tcp(start.wrapping_add(n * 1380), 1380) }).collect();
+        packets.push(Packet {
+            v6,
+            flags: flag::ACK | flag::PSH,
+            ..Packet::tcp(start.wrapping_add(40 * 1380), 99)
+        });
         let frames: Vec<_> = packets.iter().map(Packet::frame).collect();
         let writes = writes(&frames, Offload::ALL);
         assert_eq!(writes.len(), 1);
@@ -172,10 +177,14 @@ fn bulk_comes_together_and_apart() {
 
 #[test]
 fn datagrams_come_together_where_the_kernel_takes_them() {
-    let packets: Vec<_> = (0..70).map(|n| Packet { id: n, dont_fragment: false, ..Packet::udp(200) }).collect();
+    let packets: Vec<_> =
+        (0..70).map(|n| Packet { id: n, dont_fragment: false, ..Packet::udp(200) }).collect();
     assert_eq!(counts(&packets), [64, 6]);
     let frames: Vec<_> = packets.iter().map(Packet::frame).collect();
-    assert_eq!(split_all(&writes(&frames, Offload::ALL)), frames.iter().map(|f| f.to_vec()).collect::<Vec<_>>());
+    assert_eq!(
+        split_all(&writes(&frames, Offload::ALL)),
+        frames.iter().map(|f| f.to_vec()).collect::<Vec<_>>()
+    );
     let without = Offload { udp_segmentation: false, ..Offload::ALL };
     assert_eq!(writes(&frames, without).len(), 70);
     assert_eq!(writes(&frames, Offload::default()).len(), 70);
@@ -302,7 +311,11 @@ fn large(packet: &Packet, segment: u16) -> Vec<u8> {
 
 #[test]
 fn segments_get_what_is_theirs() {
-    let packet = Packet { flags: flag::ACK | flag::PSH | flag::FIN | flag::CWR, id: 0xFFFF, ..Packet::tcp(u32::MAX - 10, 250) };
+    let packet = Packet {
+        flags: flag::ACK | flag::PSH | flag::FIN | flag::CWR,
+        id: 0xFFFF,
+        ..Packet::tcp(u32::MAX - 10, 250)
+    };
     let mut out = Vec::new();
     split(&large(&packet, 100), &mut Pool::default(), &mut out).unwrap();
     let seen: Vec<_> = out

@@ -72,7 +72,13 @@ impl Worker {
     }
 
     /// Handles frames that an uplink of this worker reads from the host.
-    pub fn handle_uplink(&mut self, clock: Clock, from: PortId, frames: &mut Vec<PacketBuf>, effects: &mut Effects) {
+    pub fn handle_uplink(
+        &mut self,
+        clock: Clock,
+        from: PortId,
+        frames: &mut Vec<PacketBuf>,
+        effects: &mut Effects,
+    ) {
         let frames = frames.drain(..).map(|buf| Frame { from, buf }).collect();
         self.handle_batch(clock, &mut Batch { frames, ..Batch::default() }, effects);
     }
@@ -212,7 +218,15 @@ impl Worker {
     }
 
     /// Delivers a flooded frame to every port of this worker that hears it.
-    fn flood(&mut self, look: &Look, hub: HubId, scope: Scope, from: PortId, buf: PacketBuf, effects: &mut Effects) {
+    fn flood(
+        &mut self,
+        look: &Look,
+        hub: HubId,
+        scope: Scope,
+        from: PortId,
+        buf: PacketBuf,
+        effects: &mut Effects,
+    ) {
         for to in look.flood(scope, from, self.id) {
             let copy = self.pool.copy(&buf);
             if let Err(drop) = self.deliver_frame(hub, to, copy, effects) {
@@ -240,10 +254,18 @@ impl Worker {
     }
 
     /// Passes a frame to one port. A frame that waited in a queue may outlive its port, so the hubs must agree.
-    fn deliver_frame(&mut self, hub: HubId, to: PortId, buf: PacketBuf, effects: &mut Effects) -> Result<(), Drop> {
+    fn deliver_frame(
+        &mut self,
+        hub: HubId,
+        to: PortId,
+        buf: PacketBuf,
+        effects: &mut Effects,
+    ) -> Result<(), Drop> {
         let far = to.worker() != self.id;
         match if far { Holder::Trunk } else { self.ports.holder_in(hub, to).ok_or(Drop::NoPort)? } {
-            Holder::Link(link) => self.deliveries.push(Delivery { peer: link.peer, session: link.session, buf }),
+            Holder::Link(link) => {
+                self.deliveries.push(Delivery { peer: link.peer, session: link.session, buf })
+            }
             Holder::Trunk => effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf }),
         }
         Ok(())

@@ -28,8 +28,8 @@ use crate::story::Cause;
 use batch::Delivery;
 use deadlines::Deadlines;
 use half_open::HalfOpens;
-use refusals::Refusals;
 use ports::{Holder, Ports};
+use refusals::Refusals;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::HashMap;
@@ -255,7 +255,8 @@ impl Worker {
         let removed: Vec<PskId> = old.ike.psks.iter().chain(groups).filter(gone).map(|psk| psk.id).collect();
         if !removed.is_empty() {
             let touched = |peer: &Peer| peer.psk().is_some_and(|psk| removed.contains(&psk));
-            let keys: Vec<_> = self.peers.iter().filter(|(_, peer)| touched(peer)).map(|(_, peer)| peer.key()).collect();
+            let keys: Vec<_> =
+                self.peers.iter().filter(|(_, peer)| touched(peer)).map(|(_, peer)| peer.key()).collect();
             for key in keys {
                 self.with_peer(clock, key, |peer, cx| peer.close(cx, Cause::ConfigurationChanged));
             }
@@ -286,7 +287,13 @@ impl Worker {
     }
 
     /// Handles a result of the Diffie-Hellman pool.
-    pub fn handle_dh(&mut self, clock: Clock, tag: DhTag, result: Result<DhResult, DhError>, effects: &mut Effects) {
+    pub fn handle_dh(
+        &mut self,
+        clock: Clock,
+        tag: DhTag,
+        result: Result<DhResult, DhError>,
+        effects: &mut Effects,
+    ) {
         match tag {
             DhTag::MainMode(cookie) => self.half_open_dh(clock, cookie, result),
             DhTag::QuickMode(key, tag) => {
@@ -332,7 +339,12 @@ impl Worker {
     }
 
     /// Calls into a peer and files what changed.
-    fn with_peer<R>(&mut self, clock: Clock, key: PeerKey, call: impl FnOnce(&mut Peer, &mut Context<'_>) -> R) -> Option<R> {
+    fn with_peer<R>(
+        &mut self,
+        clock: Clock,
+        key: PeerKey,
+        call: impl FnOnce(&mut Peer, &mut Context<'_>) -> R,
+    ) -> Option<R> {
         let peer = self.peers.get_mut(key.index as usize).filter(|peer| peer.key() == key)?;
         let mut cx = Context {
             now: clock.now,
@@ -408,7 +420,9 @@ impl Worker {
         touched.sort_unstable();
         touched.dedup();
         for key in touched.drain(..) {
-            let Some(peer) = self.peers.get_mut(key.index as usize).filter(|peer| peer.key() == key) else { continue };
+            let Some(peer) = self.peers.get_mut(key.index as usize).filter(|peer| peer.key() == key) else {
+                continue;
+            };
             if peer.is_finished() {
                 self.remove_peer(clock, key);
             } else {
@@ -432,7 +446,10 @@ impl Answer {
     #[must_use]
     pub fn link(&self) -> LinkKey {
         match self {
-            Self::Verdict { link, .. } | Self::Joined { link, .. } | Self::NoPlace { link, .. } | Self::Close { link, .. } => *link,
+            Self::Verdict { link, .. }
+            | Self::Joined { link, .. }
+            | Self::NoPlace { link, .. }
+            | Self::Close { link, .. } => *link,
         }
     }
 

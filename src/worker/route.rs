@@ -7,8 +7,8 @@ use crate::ike::{self, ClientHint, IsakmpSa, Phase1};
 use crate::packet::{Drop, PacketBuf, Path, Transmit};
 use crate::peer::{Ask, DhTag, Peer, PeerKey, cause_of_refusal};
 use crate::story::{Attempt, Cause};
-use crate::wire::isakmp::{Cookie, ExchangeType, Header};
 use crate::wire::avp::MessageType;
+use crate::wire::isakmp::{Cookie, ExchangeType, Header};
 use crate::wire::l2tp::Message;
 use std::time::Duration;
 
@@ -54,7 +54,8 @@ impl Worker {
             return self.half_open_message(clock, cookie, path, message);
         }
         let key = *self.by_cookie.get(&cookie).ok_or(Drop::UnknownCookies)?;
-        self.with_peer(clock, key, |peer, cx| peer.handle_ike(cx, path, message)).unwrap_or(Err(Drop::UnknownCookies))
+        self.with_peer(clock, key, |peer, cx| peer.handle_ike(cx, path, message))
+            .unwrap_or(Err(Drop::UnknownCookies))
     }
 
     /// The first message of an exchange. A repeat gets the same answer; a new one is admitted within limits.
@@ -90,7 +91,8 @@ impl Worker {
                     tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
                 }
                 let cookie = number(exchange.cookies().responder);
-                self.half_opens.insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
+                self.half_opens
+                    .insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
                 self.half_open_events(clock, cookie, out);
                 Ok(())
             }
@@ -110,7 +112,13 @@ impl Worker {
         }
     }
 
-    fn half_open_message(&mut self, clock: Clock, cookie: u64, path: Path, message: &[u8]) -> Result<(), Drop> {
+    fn half_open_message(
+        &mut self,
+        clock: Clock,
+        cookie: u64,
+        path: Path,
+        message: &[u8],
+    ) -> Result<(), Drop> {
         let Some(half_open) = self.half_opens.get_mut(cookie) else { return Err(Drop::UnknownCookies) };
         let mut out = ike::Output::default();
         let taken = |spi: u32| self.by_spi.contains_key(&spi);
@@ -197,11 +205,17 @@ impl Worker {
         let renewal = attempt.path == path;
         let begins_on_500 = matches!(sa.fingerprint.hint, ClientHint::Libreswan | ClientHint::Unknown);
         let known = self.by_path.get(&path).and_then(|keys| {
-            let peers = keys.iter().filter_map(|key| self.peers.get(key.index as usize).filter(|peer| peer.key() == *key));
+            let peers = keys
+                .iter()
+                .filter_map(|key| self.peers.get(key.index as usize).filter(|peer| peer.key() == *key));
             // Of several that a port has had, it is the one that is alive.
             let alive = |peer: &&Peer| clock.now.saturating_duration_since(peer.last_heard()) < LIVELY;
             let may_renew = |peer: &&Peer| renewal || (begins_on_500 && alive(peer));
-            peers.filter(|peer| peer.is_renewed_by(&sa)).filter(may_renew).max_by_key(|peer| peer.last_heard()).map(Peer::key)
+            peers
+                .filter(|peer| peer.is_renewed_by(&sa))
+                .filter(may_renew)
+                .max_by_key(|peer| peer.last_heard())
+                .map(Peer::key)
         });
         if let Some(key) = known {
             if sa.initial_contact {
@@ -225,7 +239,10 @@ impl Worker {
 
     fn next_key(&mut self) -> PeerKey {
         self.generation = self.generation.wrapping_add(1);
-        PeerKey { index: u32::try_from(self.peers.vacant_key()).unwrap_or(u32::MAX), generation: self.generation }
+        PeerKey {
+            index: u32::try_from(self.peers.vacant_key()).unwrap_or(u32::MAX),
+            generation: self.generation,
+        }
     }
 
     /// Forgets a peer and everything that leads to it.
@@ -287,7 +304,8 @@ impl Worker {
         let peer = Peer::from_clear_text(clock.now, key, self.id, &self.settings, path, attempt);
         self.peers.insert(peer);
         self.by_raw.insert(path.remote, key);
-        self.with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf)).unwrap_or(Err(Drop::UnknownTunnel))
+        self.with_peer(clock, key, |peer, cx| peer.deliver_raw(cx, path, buf))
+            .unwrap_or(Err(Drop::UnknownTunnel))
     }
 
     /// An IKEv2 request gets the one answer that tells its sender so (RFC 7296 section 2.5), at a limited rate.

@@ -105,7 +105,10 @@ impl Bench {
         let profile = Arc::new(profile.clone().with_psk(PSK));
         for n in 0..CLIENTS {
             let user = format!("u{n}");
-            let login = Login { name: user.clone().into_bytes(), password: Secret::new(password(&user).into_bytes()) };
+            let login = Login {
+                name: user.clone().into_bytes(),
+                password: Secret::new(password(&user).into_bytes()),
+            };
             let path = Path {
                 encap: Encap::Ike,
                 local: SocketAddr::from(([192, 168, 1, 2], 500)),
@@ -186,7 +189,8 @@ impl Bench {
 
     /// What reads of the TAP give for a turn: large frames of `run` segments each.
     fn reads(&mut self, run: usize, large: bool) -> Vec<Vec<u8>> {
-        let (mut reads, mut gather) = (Vec::new(), Gather::new(if large { Offload::ALL } else { Offload::default() }));
+        let (mut reads, mut gather) =
+            (Vec::new(), Gather::new(if large { Offload::ALL } else { Offload::default() }));
         let mut left = TURN;
         for n in 0..TURN.div_ceil(run) {
             let client = &mut self.clients[n % CLIENTS];
@@ -269,7 +273,8 @@ impl Bench {
                 Way::Through => (self.arrivals(run, true), Vec::new()),
             };
             let began = cpu_nanos();
-            let passed = if plain { self.plain_turn(&arrivals, &reads) } else { self.turn(&arrivals, &reads) };
+            let passed =
+                if plain { self.plain_turn(&arrivals, &reads) } else { self.turn(&arrivals, &reads) };
             nanos += cpu_nanos() - began;
             assert_eq!(passed, TURN, "{:?}", self.gateway.workers[0].drops());
         }
@@ -284,7 +289,10 @@ fn datagrams(n: usize, out: &mut Output) -> Vec<Datagram> {
         path.remote.set_ip(outside(n).into());
         path
     };
-    out.transmits.drain(..).map(|transmit| Datagram { path: seen(transmit.path), buf: transmit.buf }).collect()
+    out.transmits
+        .drain(..)
+        .map(|transmit| Datagram { path: seen(transmit.path), buf: transmit.buf })
+        .collect()
 }
 
 /// A TCP segment, [`INNER`] bytes as an IP packet.

@@ -65,7 +65,8 @@ fn the_state_of_an_account_has_its_number_and_cause() {
         ("group: guests", 649, Cause::AccessDenied),
     ] {
         for profile in [Profile::windows10(), Profile::ios17(), Profile::strongswan()] {
-            let office = Office::default().office("groups: { guests: { access: deny } }").user("jiro", settings);
+            let office =
+                Office::default().office("groups: { guests: { access: deny } }").user("jiro", settings);
             let mut world = World::with(office);
             let client = at_home(&mut world, profile, "jiro");
             let reason = world.fail_to_connect(client);
@@ -131,7 +132,10 @@ fn sessions_are_counted_per_user() {
                 world.connect(tablet);
                 world.run_for(Duration::from_secs(1));
                 assert_eq!(world.gateway().causes(), [cause], "{on_limit}");
-                assert!(world[phone].address().is_none() && world[laptop].address().is_some(), "the oldest goes");
+                assert!(
+                    world[phone].address().is_none() && world[laptop].address().is_some(),
+                    "the oldest goes"
+                );
             }
             Err(cause) => {
                 assert_eq!(number(&world.fail_to_connect(tablet)), Some(649), "{on_limit}");
@@ -167,7 +171,9 @@ fn with_group(mut profile: Profile, group: &str, key: &str) -> Profile {
     ike.mode = Mode::Aggressive(Identity { kind: IdType::KEY_ID, protocol: 0, port: 0, data: group.into() });
     ike.psk = Secret::from(key);
     // Aggressive Mode cannot negotiate the group: everything offered has the same one.
-    let group = |transform: &Transform| transform.attributes.iter().find(|a| a.kind == Phase1Attribute::GROUP.0).cloned();
+    let group = |transform: &Transform| {
+        transform.attributes.iter().find(|a| a.kind == Phase1Attribute::GROUP.0).cloned()
+    };
     let first = group(&ike.phase1[0]);
     ike.phase1.retain(|transform| group(transform) == first);
     profile
@@ -187,10 +193,7 @@ fn a_group_with_its_own_key_may_use_aggressive_mode() {
         world.connect(other);
         assert!(world.ping(client, OFFICE_GATEWAY) && world.ping(other, OFFICE_GATEWAY));
         // The key of the one way opens nothing on the other.
-        for profile in [
-            with_group(profile.clone(), "sales", PSK),
-            profile.clone().with_psk(SALES),
-        ] {
+        for profile in [with_group(profile.clone(), "sales", PSK), profile.clone().with_psk(SALES)] {
             let wrong = at_home(&mut world, profile, "mika");
             world.fail_to_connect(wrong);
             assert_eq!(world.gateway().last_story().cause, Cause::WrongPsk);
@@ -214,7 +217,8 @@ fn aggressive_mode_without_a_group_is_refused_and_recorded() {
 
 #[test]
 fn a_groups_key_opens_its_hub_alone() {
-    let office = Office::default().ipsec(&format!("groups: {{ sales: {{ key: \"{SALES}\", hub: GUESTS }} }}"));
+    let office =
+        Office::default().ipsec(&format!("groups: {{ sales: {{ key: \"{SALES}\", hub: GUESTS }} }}"));
     let mut world = World::with(office);
     let client = at_home(&mut world, with_group(Profile::ios17(), "sales", SALES), "jiro");
     assert_eq!(number(&world.fail_to_connect(client)), Some(691));
@@ -366,7 +370,8 @@ fn the_uplink_is_guarded_as_the_hub_says() {
 
 #[test]
 fn a_storm_is_cut_where_the_rules_say() {
-    for (settings, least, most) in [("", 100, 110), ("broadcasts: 5", 10, 12), ("broadcasts: 1000", 300, 300)] {
+    for (settings, least, most) in [("", 100, 110), ("broadcasts: 5", 10, 12), ("broadcasts: 1000", 300, 300)]
+    {
         let mut world = World::with(Office::default().user("jiro", settings).user("yas", ""));
         let jiro = at_home(&mut world, Profile::windows10(), "jiro");
         let yas = at_home(&mut world, Profile::ios17(), "yas");
@@ -382,5 +387,108 @@ fn a_storm_is_cut_where_the_rules_say() {
         assert_eq!(world.gateway().workers[0].drops().of(Drop::Storm), 300 - came as u64);
         // Others are not concerned, nor is what goes to one alone.
         assert!(world.ping(jiro, address) && world.ping(yas, OFFICE_GATEWAY), "{settings}");
+    }
+}
+
+#[test]
+fn a_client_has_its_own_address_where_it_may() {
+    let at = |last| Ipv4Addr::new(10, 60, 0, last);
+    for (settings, asked, given) in [
+        ("own_address: true", at(77), true),
+        // Outside the range, too.
+        ("own_address: true", at(5), true),
+        ("own_address: true", at(1), false),
+        ("own_address: true", at(99), false),
+        ("own_address: true", Ipv4Addr::new(192, 168, 7, 7), false),
+        ("own_address: true, address: 10.60.0.50", at(77), false),
+        ("", at(77), false),
+    ] {
+        let office = Office::default().user("jiro", settings).user("yas", "address: 10.60.0.99");
+        let mut world = World::with(Office {
+            office: vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.250 }".into()],
+            ..office
+        });
+        let mut profile = Profile::strongswan();
+        profile.ppp = profile.ppp.with_address(asked);
+        let client = at_home(&mut world, profile, "jiro");
+        let address = world.connect(client).address;
+        assert_eq!(address == asked, given, "{settings}: {asked}, got {address}");
+        assert!(world.ping(client, OFFICE_GATEWAY), "{settings}: {asked}");
+        if given {
+            // A second one that wants the same gets another.
+            let mut profile = Profile::network_manager();
+            profile.ppp = profile.ppp.with_address(asked);
+            let second = at_home(&mut world, profile, "jiro");
+            assert_ne!(world.connect(second).address, asked);
+            assert!(world.ping(second, asked));
+        }
+    }
+}
+
+/// Three addresses, and devices that come and go.
+#[test]
+fn an_address_is_kept_for_the_device_that_had_it() {
+    let mut office = Office::default().top("sessions: { resume_for: 5m }");
+    office.office = vec!["network: 10.60.0.0/24".into(), "dhcp: { range: 10.60.0.10-10.60.0.11 }".into()];
+    let mut world = World::with(office);
+    let jiro = at_home(&mut world, Profile::windows10(), "jiro");
+    let yas = at_home(&mut world, Profile::windows10(), "yas");
+    let mika = at_home(&mut world, Profile::windows10(), "mika");
+    let had = world.connect(jiro).address;
+    world.connect(yas);
+    world.stop(jiro);
+    world.run_for(Duration::from_secs(200));
+    world.fail_to_connect(mika);
+    assert_eq!(world.gateway().last_story().cause, Cause::PoolEmpty);
+    assert_eq!(world.connect(jiro).address, had);
+    world.stop(jiro);
+    world.run_for(Duration::from_secs(301));
+    assert_eq!(world.connect(mika).address, had, "it is free now");
+}
+
+/// The user's own address serves one device at a time; another one is not left outside.
+#[test]
+fn a_second_device_gets_an_address_of_the_range() {
+    let mut world = World::with(Office::default().user("jiro", "address: 10.60.0.50"));
+    let phone = at_home(&mut world, Profile::ios17(), "jiro");
+    let laptop = at_home(&mut world, Profile::windows10(), "jiro");
+    assert_eq!(world.connect(phone).address, Ipv4Addr::new(10, 60, 0, 50));
+    assert_ne!(world.connect(laptop).address, Ipv4Addr::new(10, 60, 0, 50));
+    assert!(world.ping(laptop, Ipv4Addr::new(10, 60, 0, 50)));
+}
+
+/// 1000 bytes every 2 ms for 4 s are 4 Mbit/s; 1 Mbit/s of them may pass, and a burst of 25 kB.
+#[test]
+fn each_direction_has_its_rate() {
+    for (settings, up, down) in [
+        ("", false, false),
+        ("rate_up: 1mbit", true, false),
+        ("rate_down: 1mbit", false, true),
+        ("group: slow", true, true),
+    ] {
+        let office = Office::default().office("groups: { slow: { rate_up: 1mbit, rate_down: 1mbit } }");
+        let mut world = World::with(office.user("jiro", settings).user("yas", ""));
+        let jiro = at_home(&mut world, Profile::windows10(), "jiro");
+        let yas = at_home(&mut world, Profile::ios17(), "yas");
+        let addresses = [jiro, yas].map(|client| world.connect(client).address);
+        // ARP is done.
+        assert!(world.ping(jiro, addresses[1]));
+        world.run_for(Duration::from_secs(1));
+        let mut send = |from: usize, to: usize| {
+            let clients = [jiro, yas];
+            for _ in 0..2000 {
+                world.send_ip(clients[from], udp_packet((addresses[from], 9), (addresses[to], 9), &[0; 972]));
+                world.run_for(Duration::from_millis(2));
+            }
+            world.run_for(Duration::from_secs(1));
+            std::mem::take(&mut world[clients[to]].inbox.datagrams).len()
+        };
+        for (came, limited) in [(send(0, 1), up), (send(1, 0), down)] {
+            let least = if limited { 515 } else { 2000 };
+            let most = if limited { 530 } else { 2000 };
+            assert!((least..=most).contains(&came), "{settings}: {came}");
+        }
+        assert_eq!(world.gateway().workers[0].drops().of(Drop::RateLimit) > 0, up || down, "{settings}");
+        assert!(world.ping(jiro, OFFICE_GATEWAY) && world.ping(yas, OFFICE_GATEWAY), "{settings}");
     }
 }

@@ -277,8 +277,7 @@ fn aggressive_mode_without_a_group_is_refused_by_name() {
 
 #[test]
 fn an_empty_pool_is_named() {
-    let office =
-        Office::default().only(&["network: 10.60.0.0/24", "dhcp: { range: 10.60.0.10-10.60.0.11 }"]);
+    let office = Office::default().only(&["network: 10.60.0.0/24", "dhcp: { range: 10.60.0.10-10.60.0.11 }"]);
     let mut world = World::with(office);
     for user in ["jiro", "yas"] {
         let client = at_home(&mut world, Profile::windows10(), user);

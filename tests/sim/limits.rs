@@ -111,28 +111,6 @@ fn a_users_two_devices_have_an_address_each_and_keep_them() {
     assert_eq!(before, [after[1], after[0]]);
 }
 
-/// A free address of the range is as good as any other; what is not in the range is not given for the asking.
-#[test]
-fn a_client_may_ask_for_its_address() {
-    let office = Office::default()
-        .user("yas", "address: 10.60.0.50")
-        .only(&["network: 10.60.0.0/24", "dhcp: { range: 10.60.0.10-10.60.0.99 }"]);
-    let mut world = World::with(office);
-    let mut ask = |user: &str, address: &str| {
-        let mut profile = Profile::strongswan();
-        profile.ppp = profile.ppp.with_address(address.parse().unwrap());
-        let client = at_home(&mut world, profile, user);
-        let given = world.connect(client).address.to_string();
-        assert!(world.ping(client, OFFICE_GATEWAY));
-        given
-    };
-    assert_eq!(ask("jiro", "10.60.0.77"), "10.60.0.77");
-    for taken in ["10.60.0.77", "10.60.0.1", "10.60.0.255", "10.60.0.50", "10.60.0.200", "192.168.1.2"] {
-        assert_ne!(ask("mika", taken), taken);
-    }
-    assert_eq!(ask("yas", "10.60.0.66"), "10.60.0.50");
-}
-
 // ---- keys ----
 
 #[test]

@@ -75,12 +75,16 @@ impl Check<'_> {
         for (name, entry) in &file.ipsec.groups {
             let path = section.key(name);
             if name.trim() != name || name.is_empty() || name.len() > LONGEST_GROUP {
-                let message = format!("the name of a group has 1 to {LONGEST_GROUP} bytes and no white space around it");
+                let message = format!(
+                    "the name of a group has 1 to {LONGEST_GROUP} bytes and no white space around it"
+                );
                 self.error(&path, message, None);
             }
             self.strength(&path, &entry.key, file);
             let hub = entry.hub.as_deref().and_then(|name| self.known_hub(&path.key("hub"), name, &names));
-            let hint = Some("who listens to Aggressive Mode can try keys at leisure: give each group one of its own");
+            let hint = Some(
+                "who listens to Aggressive Mode can try keys at leisure: give each group one of its own",
+            );
             if file.ipsec.psk.0.iter().any(|psk| *psk.key == *entry.key) {
                 self.error(&path, "the key of this group is in `psk`, too".to_owned(), hint);
             } else if earlier.iter().any(|other| *other.key == *entry.key) {

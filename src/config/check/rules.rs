@@ -1,7 +1,11 @@
 //! Rules for users, at each of the places where they may stand.
 
 use super::{Check, DAY, MINUTE, Path, SHORTEST_SILENCE, model, schema};
-use crate::config::{Limit, Rules};
+use crate::config::{Limit, Rate, Rules};
+
+/// Slower than that, a client does not stay connected.
+const SLOWEST: Rate = Rate(32_000);
+const FASTEST: Rate = Rate(100_000_000_000);
 
 /// What is more is no limit.
 const MOST_BROADCASTS: u32 = 100_000;
@@ -16,9 +20,18 @@ impl Check<'_> {
         if let Some(span) = rules.dead_after {
             self.span(&path.key("dead_after"), span.0, SHORTEST_SILENCE, DAY);
         }
-        for (key, limit) in [("idle_timeout", rules.idle_timeout), ("session_timeout", rules.session_timeout)] {
+        for (key, limit) in [("idle_timeout", rules.idle_timeout), ("session_timeout", rules.session_timeout)]
+        {
             if let Some(Limit::To(span)) = limit {
                 self.span(&path.key(key), span.0, MINUTE, 365 * DAY);
+            }
+        }
+        for (key, limit) in [("rate_up", rules.rate_up), ("rate_down", rules.rate_down)] {
+            if let Some(Limit::To(rate)) = limit
+                && !(SLOWEST..=FASTEST).contains(&rate)
+            {
+                let hint = Some("`none` is as fast as it goes");
+                self.error(&path.key(key), format!("{rate} is not between {SLOWEST} and {FASTEST}"), hint);
             }
         }
         if let Some(frames) = rules.broadcasts {
@@ -35,8 +48,14 @@ impl Check<'_> {
     /// A limit on frames that are copied to many.
     pub(super) fn broadcasts(&mut self, path: &Path, frames: u32) {
         if !(1..=MOST_BROADCASTS).contains(&frames) {
-            let hint = Some("a client that begins sends a dozen; ARP and the questions for its settings are among them");
-            self.error(path, format!("{frames} is not between 1 and {MOST_BROADCASTS} frames a second"), hint);
+            let hint = Some(
+                "a client that begins sends a dozen; ARP and the questions for its settings are among them",
+            );
+            self.error(
+                path,
+                format!("{frames} is not between 1 and {MOST_BROADCASTS} frames a second"),
+                hint,
+            );
         }
     }
 
@@ -46,7 +65,10 @@ impl Check<'_> {
         if file.listen.raw_l2tp {
             let mut users = hubs.iter().flat_map(|hub| &hub.users);
             let meant = file.hubs.values().any(|hub| hub.allow_raw_l2tp == Some(true));
-            if !meant && !users.any(|user| user.terms.allow_raw_l2tp) && !self.skipped.touches(&Path::of(&["hubs"])) {
+            if !meant
+                && !users.any(|user| user.terms.allow_raw_l2tp)
+                && !self.skipped.touches(&Path::of(&["hubs"]))
+            {
                 let hint = "set allow_raw_l2tp: true on a hub, group or user, or switch raw_l2tp off";
                 self.warn(&switch, "raw_l2tp is on, and no hub or user may use it".to_owned(), Some(hint));
             }
@@ -55,8 +77,10 @@ impl Check<'_> {
         let mut places = vec![(Path::of(&["sessions"]), file.sessions.allow_raw_l2tp)];
         for (name, hub) in &file.hubs {
             let path = Path::of(&["hubs", name]);
-            let groups = hub.groups.iter().map(|(name, group)| (path.key("groups").key(name), group.allow_raw_l2tp));
-            let users = hub.users.iter().map(|(name, user)| (path.key("users").key(name), user.allow_raw_l2tp));
+            let groups =
+                hub.groups.iter().map(|(name, group)| (path.key("groups").key(name), group.allow_raw_l2tp));
+            let users =
+                hub.users.iter().map(|(name, user)| (path.key("users").key(name), user.allow_raw_l2tp));
             places.extend(groups.chain(users));
             places.push((path, hub.allow_raw_l2tp));
         }

@@ -84,6 +84,9 @@ impl Check<'_> {
             self.error(&path, format!("{address} is the gateway's own address"), None);
         } else if let Some(other) = taken.get(&address) {
             self.error(&path, format!("{address} is the address of user {other} already"), None);
+        } else if user.own_address == Some(true) {
+            let hint = Some("the user gets this address, whatever the client asks for");
+            self.warn(&path, "`own_address` has no effect beside it".to_owned(), hint);
         } else if Limit::of(user.max_sessions).is_some_and(|most| most > 1) {
             let hint = Some("a second device of this user gets an address of the range");
             self.warn(&path, "one address serves one device at a time".to_owned(), hint);
@@ -151,7 +154,9 @@ impl Check<'_> {
             );
             self.warn(path, message, Some(hint));
         } else {
-            let hint = format!("nearly every client takes mschapv2; leave {unable} out of ppp.auth if nobody needs it");
+            let hint = format!(
+                "nearly every client takes mschapv2; leave {unable} out of ppp.auth if nobody needs it"
+            );
             let message = format!("{name} cannot log in with {unable}, which {need} the password itself");
             self.warn(path, message, Some(&hint));
         }

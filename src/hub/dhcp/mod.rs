@@ -337,7 +337,7 @@ impl Server {
             return Err(Refusal::TooMany(held).into());
         }
         let name = message.option(Code::HOST_NAME).and_then(host_name);
-        let request = lease::Request { wish, name, ..lease::Request::new(key, asker.mac, term) };
+        let request = lease::Request { wish, name, ..lease::Request::new(cx.now, key, asker.mac, term) };
         Ok(cx.pool.acquire(request).map_err(Refusal::from)?)
     }
 

@@ -92,7 +92,7 @@ impl World {
         let id = self.ports[n].id;
         let opened = self.hub.open_client(self.now, id, &who(&format!("user{n}")), "phone", None);
         let mut ingress = opened.expect("a port for a client");
-        let address = self.hub.assign(id, None, None).expect("an address");
+        let address = self.hub.assign(self.now, id, None, None).expect("an address");
         ingress.set_address(Some(address));
         let gateway = Some((self.network.address.to_bits() + 1).into());
         let card = Vnic::new(ingress.mac(), Address { address, network: self.network, gateway });
