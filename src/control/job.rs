@@ -188,14 +188,12 @@ impl Job {
             _ => 0,
         };
         let mut rows = Vec::new();
-        let mut looked = 0;
         let mut more = false;
-        for session in gatehouse.sessions_after(last) {
+        for (looked, session) in gatehouse.sessions_after(last).enumerate() {
             if looked == LOOKED || rows.len() == ROWS {
                 more = true;
                 break;
             }
-            looked += 1;
             last = session.number;
             let wanted = hub.is_none_or(|hub| session.hub == hub)
                 && user.as_ref().is_none_or(|(user, hub)| {
@@ -278,10 +276,10 @@ pub(super) fn hub(gatehouse: &Gatehouse, name: &str) -> Result<HubId, Refusal> {
 
 /// The numbers of the sessions that are meant: one by its number, or those of a user, at most `limit`.
 fn sessions_of(gatehouse: &Gatehouse, of: &str, limit: usize) -> Result<Vec<u64>, Refusal> {
-    if let Ok(number) = of.trim_start_matches('#').parse::<u64>() {
-        if gatehouse.session(number).is_some() {
-            return Ok(vec![number]);
-        }
+    if let Ok(number) = of.trim_start_matches('#').parse::<u64>()
+        && gatehouse.session(number).is_some()
+    {
+        return Ok(vec![number]);
     }
     let (user, named) = read_name(gatehouse, of);
     let hubs = gatehouse

@@ -32,6 +32,8 @@ hubs:
   GUESTS: { network: 10.61.0.0/24, users: { visitor: { password: "visitor-pw" } } }
 "#;
 
+type Verdict = Result<LinkKey, (AuthError, Cause)>;
+
 struct World {
     clock: Clock,
     gate: Gatehouse,
@@ -103,7 +105,7 @@ impl World {
     }
 
     /// The verdict on an attempt, and whom it cost the place.
-    fn judge(&mut self, ask: Authenticate) -> (Result<LinkKey, (AuthError, Cause)>, Vec<(LinkKey, Cause)>) {
+    fn judge(&mut self, ask: Authenticate) -> (Verdict, Vec<(LinkKey, Cause)>) {
         let asked = ask.link;
         let mut verdict = None;
         let mut closed = Vec::new();

@@ -354,10 +354,10 @@ impl Peer {
                 self.pump_ppp(cx, link.session, out);
             }
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
-                if let Some(seat) = self.seat(link.session) {
-                    if matches!(seat.state, State::Waiting) {
-                        seat.state = State::Stranger;
-                    }
+                if let Some(seat) = self.seat(link.session)
+                    && matches!(seat.state, State::Waiting)
+                {
+                    seat.state = State::Stranger;
                 }
                 self.close_link(cx, link.session, cause);
             }
