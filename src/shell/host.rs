@@ -96,6 +96,13 @@ pub fn free_network() -> Network {
     pick_free(&networks_in_use())
 }
 
+/// The same, apart from these networks, too.
+#[must_use]
+pub fn free_network_besides(others: &[Network]) -> Network {
+    let others = others.iter().map(|network| UsedNetwork { network: *network, interface: String::new() });
+    pick_free(&networks_in_use().into_iter().chain(others).collect::<Vec<_>>())
+}
+
 fn pick_free(used: &[UsedNetwork]) -> Network {
     // Far from what home routers and hotels use, so that it seldom collides with a client's own network either.
     let tens = (60..=250).map(|second| Ipv4Addr::new(10, second, 0, 0));
