@@ -6,6 +6,7 @@ mod ctl;
 mod ctl_link;
 mod ctl_show;
 mod ctl_table;
+mod doctor;
 mod edit_file;
 mod first_run;
 mod hooks;
@@ -38,6 +39,8 @@ enum Command {
     Check(Check),
     /// Ask or tell a running gateway. Exit code 0 when done, 1 when refused, 3 when no gateway answers.
     Ctl(ctl::Ctl),
+    /// Look for everything that keeps clients out. Exit code 0: all is well, 1: something is broken, 2: warnings.
+    Doctor(doctor::Doctor),
     /// Users: add, remove, new passwords. The running gateway follows.
     User(user::User),
     /// Hubs of the configuration: add, remove. The running gateway follows.
@@ -125,6 +128,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(run) => start::run(&run),
         Command::Check(check) => return check::check(&check.config),
         Command::Ctl(ctl) => return ctl::ctl(&ctl),
+        Command::Doctor(doctor) => return doctor::doctor(&doctor),
         Command::User(user) => user::user(&user),
         Command::Hub(hub) => hub::hub(&hub),
         Command::Psk(psk) => psk::psk(&psk),
@@ -187,6 +191,7 @@ mod tests {
             "sekisho psk rotate --until 2099-12-31 --hub GUESTS",
             "sekisho psk list --show",
             "sekisho hash",
+            "sekisho doctor --json --stun stun.example.org:3478 --name vpn.example.org --target-host 10.60.0.9",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -5,6 +5,12 @@
 //! change should have made of the old one's values; when they differ (an alias that stands for two places, a layout that
 //! nobody foresaw) the change is refused and the text stays as it was. So the worst that can happen is a refusal.
 
+/// The way through these keys and indices.
+#[macro_export]
+macro_rules! config_path {
+    ($($step:expr),* $(,)?) => { vec![$($crate::config::edit::Step::from($step)),*] };
+}
+
 mod fragment;
 mod node;
 mod tasks;
@@ -41,14 +47,8 @@ impl From<usize> for Step {
     }
 }
 
-/// The way to a value; see [`path!`](crate::config_path).
+/// The way to a value; see [`config_path!`](crate::config_path).
 pub type Way = Vec<Step>;
-
-/// The way through these keys and indices.
-#[macro_export]
-macro_rules! config_path {
-    ($($step:expr),* $(,)?) => { vec![$($crate::config::edit::Step::from($step)),*] };
-}
 
 /// Why a text is not changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -1,7 +1,6 @@
 //! What `sekisho user`, `hub` and `psk` do to a configuration's text. Names are found in any case, as everywhere.
 
 use super::{Document, EditError, Fragment, Step};
-use crate::config_path;
 use crate::identity::same_name;
 use std::net::Ipv4Addr;
 

@@ -1,6 +1,5 @@
 use super::*;
 use crate::config::{FileFacts, load};
-use crate::config_path;
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
 
