@@ -23,6 +23,7 @@ pub mod vnic;
 
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod gatehouse;
 pub mod peer;
 pub mod shell;

@@ -15,6 +15,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("packet", &["wire"]), // Drop carries a wire::Error
         ("story", &["packet"]),
         ("wire", &["packet"]),
+        ("doctor", &["wire", "packet"]),
         ("crypto", &["packet", "entropy", "wire"]),
         ("identity", &["crypto", "packet", "entropy"]),
         ("ike", &["wire", "crypto", "packet", "timer", "entropy"]),

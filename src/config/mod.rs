@@ -15,6 +15,7 @@ mod amount;
 mod calendar;
 pub mod changes;
 mod check;
+pub mod edit;
 mod edit_distance;
 mod finding;
 mod limit;

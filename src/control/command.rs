@@ -124,6 +124,13 @@ pub enum Command {
     },
     /// Why packets went no further, by worker.
     Drops {},
+    /// Lets a user in for a minute who is in no file, for a self-test; the answer has name and password.
+    Guest {
+        /// The hub.
+        hub: String,
+    },
+    /// Sends that user away again.
+    GuestLeaves {},
     /// Reads the configuration file again.
     Reload {
         /// Only says what would change.
@@ -152,7 +159,9 @@ impl Command {
             | Self::SessionKick { .. }
             | Self::MacDelete { .. }
             | Self::IpDelete { .. }
-            | Self::DhcpRelease { .. } => true,
+            | Self::DhcpRelease { .. }
+            | Self::Guest { .. }
+            | Self::GuestLeaves {} => true,
             Self::Reload { dry_run } => !dry_run,
             _ => false,
         }

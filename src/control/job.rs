@@ -157,7 +157,9 @@ impl Job {
                 self.at = At::Search(search);
                 Ok(page)
             }
-            Command::Reload { .. } => Err(Refusal::new(Kind::Failed, "a reload is the shell's")),
+            Command::Guest { .. } | Command::GuestLeaves {} | Command::Reload { .. } => {
+                Err(Refusal::new(Kind::Failed, "this is the shell's to do"))
+            }
         }
     }
 

@@ -19,6 +19,7 @@ pub enum Row {
     Story(Box<StoryRow>),
     Drop(DropRow),
     Reload(Box<ReloadRow>),
+    Guest(GuestRow),
 }
 
 /// The gateway as a whole. Times are seconds since 1970.
@@ -184,6 +185,25 @@ pub struct DropRow {
     pub worker: u8,
     pub reason: String,
     pub count: u64,
+}
+
+/// A user for a minute.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestRow {
+    /// The name, without hub.
+    pub user: String,
+    /// The hub.
+    pub hub: String,
+    /// The password.
+    pub password: String,
+    /// How long it is good for.
+    pub seconds: u64,
+}
+
+impl std::fmt::Debug for GuestRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GuestRow({}@{})", self.user, self.hub)
+    }
 }
 
 /// What a reload changes, or would change.

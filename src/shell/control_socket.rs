@@ -3,7 +3,9 @@
 //! neither a long listing nor a slow reader keeps anybody waiting.
 
 use super::inbox::{Inbox, Input};
-use crate::control::{Command, Facts, Job, Kind, Page, Refusal, ReloadRow, Reply, Row, read_request};
+use crate::control::{
+    Command, Facts, GuestRow, Job, Kind, Page, Refusal, ReloadRow, Reply, Row, read_request,
+};
 use crate::worker::Snapshot;
 use anyhow::{Context as _, bail};
 use nix::sys::stat::{Mode, fchmod};
@@ -38,6 +40,8 @@ const COUNTING: Duration = Duration::from_secs(1);
 pub(super) enum Call {
     /// The next page of an answer.
     Step(Box<Job>, oneshot::Sender<(Box<Job>, Result<Page, Refusal>)>),
+    /// Let a guest in to this hub, or send the one away that is there.
+    Guest { hub: Option<String>, answer: oneshot::Sender<Result<Option<GuestRow>, Refusal>> },
     /// Read the configuration again.
     Reload { dry_run: bool, answer: oneshot::Sender<Result<ReloadRow, Refusal>> },
 }
@@ -166,6 +170,19 @@ impl Connection {
             return match answered.await {
                 Ok(Ok(row)) if sent => {
                     self.write(&Reply::rows(vec![Row::Reload(Box::new(row))], false)).await
+                }
+                Ok(Err(refusal)) => self.refuse(refusal).await,
+                _ => self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,
+            };
+        }
+        if let Command::Guest { .. } | Command::GuestLeaves {} = command {
+            let hub = if let Command::Guest { hub } = command { Some(hub) } else { None };
+            let (answer, answered) = oneshot::channel();
+            let sent = self.calls.send(Call::Guest { hub, answer }).await.is_ok();
+            return match answered.await {
+                Ok(Ok(row)) if sent => {
+                    let rows = row.into_iter().map(Row::Guest).collect();
+                    self.write(&Reply::rows(rows, false)).await
                 }
                 Ok(Err(refusal)) => self.refuse(refusal).await,
                 _ => self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,

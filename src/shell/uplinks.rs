@@ -286,6 +286,11 @@ async fn make_tap(setup: &HostSetup, hub: &str) -> anyhow::Result<Tap> {
     Ok(tap)
 }
 
+/// The name of the interface that a hub's uplink has.
+pub(super) fn tap_name(hub: &str) -> String {
+    name_for(hub)
+}
+
 /// Opens the hub's port for an uplink.
 fn plug_in(gatehouse: &mut Gatehouse, wanted: &Wanted, port: PortId) -> anyhow::Result<(Ingress, Arc<View>)> {
     let known = wanted.nat.is_some().then(|| gateway_mac(&wanted.hub));
