@@ -25,6 +25,7 @@ pub mod config;
 pub mod control;
 pub mod gatehouse;
 pub mod peer;
+pub mod penalty;
 pub mod shell;
 pub mod story;
 pub mod uplink;

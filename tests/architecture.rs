@@ -12,6 +12,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("timer", &[]),
         ("packet", &["wire"]), // Drop carries a wire::Error
         ("story", &["packet"]),
+        ("penalty", &[]),
         ("wire", &["packet"]),
         ("crypto", &["packet", "entropy", "wire"]),
         ("identity", &["crypto", "packet", "entropy"]),
@@ -30,12 +31,18 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "timer", "entropy",
             ],
         ),
-        ("worker", &["wire", "crypto", "ike", "l2tp", "hub", "peer", "story", "packet", "timer", "entropy"]),
+        (
+            "worker",
+            &[
+                "wire", "crypto", "ike", "l2tp", "hub", "peer", "penalty", "story", "packet", "timer",
+                "entropy",
+            ],
+        ),
         (
             "gatehouse",
             &[
-                "wire", "config", "crypto", "identity", "hub", "peer", "ppp", "story", "worker", "packet",
-                "timer", "entropy",
+                "wire", "config", "crypto", "identity", "hub", "peer", "penalty", "ppp", "story", "worker",
+                "packet", "timer", "entropy",
             ],
         ),
         (
@@ -46,6 +53,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "hub",
                 "identity",
                 "peer",
+                "penalty",
                 "story",
                 "worker",
                 "packet",
@@ -54,7 +62,13 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "entropy",
             ],
         ),
-        ("config", &["crypto", "ike", "l2tp", "ppp", "peer", "hub", "wire", "identity", "packet", "entropy"]),
+        (
+            "config",
+            &[
+                "crypto", "ike", "l2tp", "ppp", "peer", "penalty", "hub", "wire", "identity", "packet",
+                "entropy",
+            ],
+        ),
     ])
 }
 

@@ -111,6 +111,9 @@ impl Config {
         list.field("limits.half_open", old_limits.half_open, limits.half_open, Effect::Now);
         let per_source = |limits: model::Limits| limits.half_open_per_source;
         list.field("limits.half_open_per_source", per_source(old_limits), per_source(limits), Effect::Now);
+        if self.penalties != new.penalties {
+            list.push("penalties", "other rules", Touches::Nobody, Effect::Now);
+        }
         list.field("log.level", self.log.level.name(), new.log.level.name(), Effect::Now);
         list.field("log.format", self.log.format, new.log.format, Effect::Restart);
         list.field("workers", self.workers, new.workers, Effect::Restart);
@@ -262,6 +265,10 @@ impl List {
         }
         if old.uplink_rules != new.uplink_rules {
             self.push(at(".uplink_rules"), "other rules", Touches::Nobody, Effect::Now);
+        }
+        if old.access_list != new.access_list {
+            let what = format!("{} rules -> {} rules", old.access_list.len(), new.access_list.len());
+            self.push(at(".access_list"), what, Touches::Nobody, Effect::Now);
         }
         self.users(old, new, unix);
     }

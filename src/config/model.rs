@@ -4,7 +4,9 @@ use super::{
     AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
     UplinkRules,
 };
+use crate::hub::access;
 use crate::identity::folded;
+use crate::penalty;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -28,6 +30,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Bounds against a flood.
     pub limits: Limits,
+    /// What follows from wrong keys and passwords.
+    pub penalties: penalty::Settings,
     /// Logging.
     pub log: Log,
     /// Threads that carry packets, 1 to 64.
@@ -147,6 +151,8 @@ pub struct Hub {
     pub uplink: Uplink,
     /// What may come in from there: at least one MAC address and one broadcast a second.
     pub uplink_rules: UplinkRules,
+    /// What may pass between its ports, in order.
+    pub access_list: Arc<[access::Rule]>,
     /// The users in the order of their [`folded`] names, which differ in more than case.
     pub users: Vec<User>,
 }

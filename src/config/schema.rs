@@ -3,8 +3,10 @@
 //! These types know shapes, units and defaults, and nothing of the rules between keys (that is `check`). The comment of
 //! a field is the short form of its section in `docs/configuration.md`.
 
+use super::access::AccessRule;
 use super::rules::{Rules, with_rules};
 use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span};
+use crate::penalty::Prefix;
 use crate::ppp::AuthMethod;
 use serde::{
     Deserialize, Deserializer,
@@ -39,6 +41,9 @@ pub struct File {
     /// Bounds that protect the gateway from a flood.
     #[serde(default)]
     pub limits: Limits,
+    /// What follows from wrong keys and passwords.
+    #[serde(default)]
+    pub penalties: Penalties,
     /// What is logged and how.
     #[serde(default)]
     pub log: Log,
@@ -214,6 +219,9 @@ with_rules! {
         /// What may come in from there.
         #[serde(default)]
         pub uplink_rules: UplinkRules,
+        /// What may pass between the ports of the hub, in order.
+        #[serde(default)]
+        pub access_list: Vec<AccessRule>,
         /// Groups of users, by name.
         #[serde(default)]
         pub groups: BTreeMap<String, Group>,
@@ -437,6 +445,37 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { sessions: 10_000, half_open: 4_096, half_open_per_source: 64 }
+    }
+}
+
+/// `penalties`: what follows from wrong keys and passwords.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Penalties {
+    /// Failures after which a source is slowed down.
+    pub slow_after: u32,
+    /// Failures after which it is barred.
+    pub bar_after: Limit<u32>,
+    /// How long, the first time.
+    pub bar_for: Span,
+    /// How long at most.
+    pub bar_at_most: Span,
+    /// After how long without a failure everything is forgotten.
+    pub forget_after: Span,
+    /// Sources whose failures do not count.
+    pub exempt: Vec<Prefix>,
+}
+
+impl Default for Penalties {
+    fn default() -> Self {
+        Self {
+            slow_after: 3,
+            bar_after: Limit::To(10),
+            bar_for: Span::minutes(1),
+            bar_at_most: Span::hours(24),
+            forget_after: Span::hours(1),
+            exempt: Vec::new(),
+        }
     }
 }
 

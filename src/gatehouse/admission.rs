@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A session that was heard this recently is alive: a device of the same kind and host name is then another one.
 const ALIVE: Duration = Duration::from_secs(20);
 
-struct Names<'a>(&'a Config);
+pub(super) struct Names<'a>(pub(super) &'a Config);
 
 impl HubNames for Names<'_> {
     fn find(&self, name: &str) -> Option<&str> {
@@ -23,18 +23,26 @@ impl HubNames for Names<'_> {
     }
 }
 
+/// Reads a name as it was typed.
+pub(super) fn read(config: &Config, name: &[u8]) -> Parsed {
+    identity::parse(name, &Names(config), config.default_hub().map(|hub| hub.name.as_str()))
+}
+
+pub(super) fn reading(parsed: &Parsed) -> Reading {
+    Reading {
+        user: parsed.user.clone(),
+        hub: parsed.hub.clone().unwrap_or_default(),
+        rule: parsed.rule.to_string(),
+    }
+}
+
 impl Gatehouse {
     /// Judges a name and a proof.
     pub(super) fn authenticate(&mut self, clock: Clock, ask: Authenticate, answers: &mut Vec<Answer>) {
         let config = self.config.clone();
-        let parsed =
-            identity::parse(&ask.name, &Names(&config), config.default_hub().map(|hub| hub.name.as_str()));
+        let parsed = read(&config, &ask.name);
         let link = ask.link;
-        let reading = Reading {
-            user: parsed.user.clone(),
-            hub: parsed.hub.clone().unwrap_or_default(),
-            rule: parsed.rule.to_string(),
-        };
+        let reading = reading(&parsed);
         let judged = self
             .judge(clock.unix, &config, &parsed, &ask)
             .and_then(|newcomer| self.make_room(clock, newcomer, answers));
@@ -46,12 +54,14 @@ impl Gatehouse {
                 tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
                     rule = reading.rule, step = "authenticated", "user authenticated");
                 self.sessions.insert(session);
+                self.count_right(clock, &parsed, &ask);
                 self.look_later(clock, link);
                 (AuthVerdict::Admit { success, gateway }, None)
             }
             Err(cause) => {
                 tracing::info!(peer = %ask.path, name = %String::from_utf8_lossy(&ask.name), user = reading.user,
                     hub = reading.hub, cause = cause.key(), step = "refused", "user refused");
+                self.count_wrong(clock, cause, &parsed, &ask);
                 (AuthVerdict::Refuse { error: error_of(cause) }, Some(cause))
             }
         };

@@ -41,7 +41,7 @@ pub(super) fn hub_settings(
         domain: hub.dhcp.domain.clone(),
         ..hub::dhcp::Settings::default()
     };
-    hub::Settings { dhcp, ..hub::Settings::new(leases) }
+    hub::Settings { dhcp, access: hub.access_list.clone(), ..hub::Settings::new(leases) }
 }
 
 /// What a user's links may send.
@@ -173,6 +173,7 @@ impl Gatehouse {
     pub(super) fn leave(&mut self, clock: Clock, link: LinkKey) {
         let Some(mut session) = self.sessions.remove(link) else { return };
         self.watch.set(&mut session, None);
+        self.penalties.leave(clock.now, session.path.remote.ip(), &mut self.standings);
         if let Some((port, hub)) = session.port.zip(self.hub_mut(session.hub)) {
             hub.close(clock.now, port);
         }

@@ -65,6 +65,8 @@ impl Gatehouse {
             self.close(clock, *link, Cause::ConfigurationChanged, out);
         }
         self.config = config.clone();
+        self.penalties.set_settings(clock.now, config.penalties.clone(), &mut self.standings);
+        self.tell_standings(out);
         let (hubs, names) = (&mut self.hubs, &mut self.hub_names);
         names.retain(|_, id| {
             let stays = place::at(hubs, *id).is_some_and(|hub| config.hub(hub.name()).is_some());

@@ -238,6 +238,10 @@ impl Ingress {
             }
             Kind::Monitor => return Err(Drop::Policy),
         }
+        let access = look.access();
+        if !access.is_empty() && !access.passes(&frame, bytes.len(), |mac| look.class_of(mac)) {
+            return Err(Drop::AccessList);
+        }
         if self.is_for_service(look, &frame) {
             return self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE));
         }

@@ -24,6 +24,7 @@ use crate::hub::{HubId, Ingress, Notices, PortId, Scope, View};
 use crate::ike;
 use crate::packet::{Drop, PacketBuf, Path, Pool, Transmit, WorkerId};
 use crate::peer::{Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, PskId, Settings, SpiChange};
+use crate::penalty::{self, Doorman};
 use crate::story::Cause;
 use batch::Delivery;
 use deadlines::Deadlines;
@@ -156,6 +157,8 @@ pub struct Worker {
     deliveries: Vec<Delivery>,
     drops: Drops,
     refusals: Refusals,
+    evictions: Refusals,
+    doorman: Doorman,
     stopping: bool,
 }
 
@@ -188,6 +191,8 @@ impl Worker {
             deliveries: Vec::new(),
             drops: Drops::default(),
             refusals: Refusals::default(),
+            evictions: Refusals::of_evictions(),
+            doorman: Doorman::default(),
             stopping: false,
         }
     }
@@ -262,6 +267,13 @@ impl Worker {
             }
         }
         self.finish(clock, effects);
+    }
+
+    /// Follows the penalty box: how sources are treated from now on.
+    pub fn set_standings(&mut self, changes: &[penalty::Change]) {
+        for change in changes {
+            self.doorman.apply(*change);
+        }
     }
 
     /// Takes back the number of a trunk port.

@@ -20,5 +20,6 @@ mod hostile;
 mod limits;
 mod many;
 mod moves;
+mod penalty;
 mod rekey;
 mod traffic;

@@ -57,8 +57,9 @@ impl Check<'_> {
             let hint = Some("`uplink: none` is a hub without one");
             self.error(&rules.key("max_macs"), "with 0 nothing comes in from the uplink".to_owned(), hint);
         }
+        let access_list = self.access_list(&path.key("access_list"), hub, &users);
         let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink, hub.uplink_rules);
-        model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, users }
+        model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, access_list, users }
     }
 
     /// `@` and `\` part user and hub when somebody logs in, and `none` means no hub.
