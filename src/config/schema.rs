@@ -5,7 +5,7 @@
 
 use super::access::AccessRule;
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span};
+use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Volume};
 use crate::penalty::Prefix;
 use crate::ppp::AuthMethod;
 use serde::{
@@ -269,13 +269,28 @@ pub struct UplinkRules {
     pub arp_guard: bool,
     /// How many MAC addresses may be behind it.
     pub max_macs: u32,
+    /// How many IPv4 addresses may be behind it.
+    pub max_ips: Limit<u32>,
+    /// Whether IPv4 is discarded whose source is not its station's own address.
+    pub no_routing: bool,
+    /// Whether multicast may come in.
+    pub multicast: bool,
     /// Broadcast, multicast and flooded frames a second.
     pub broadcasts: u32,
 }
 
 impl Default for UplinkRules {
     fn default() -> Self {
-        Self { dhcp_guard: false, ra_guard: false, arp_guard: true, max_macs: 16_384, broadcasts: 2000 }
+        Self {
+            dhcp_guard: false,
+            ra_guard: false,
+            arp_guard: true,
+            max_macs: 16_384,
+            max_ips: Limit::None,
+            no_routing: false,
+            multicast: true,
+            broadcasts: 2000,
+        }
     }
 }
 

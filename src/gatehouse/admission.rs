@@ -45,6 +45,7 @@ impl Gatehouse {
         let reading = reading(&parsed);
         let judged = self
             .judge(clock.unix, &config, &parsed, &ask)
+            .and_then(|newcomer| self.has_volume(clock, newcomer))
             .and_then(|newcomer| self.make_room(clock, newcomer, answers));
         let mut dead_after = None;
         let (verdict, cause) = match judged {
@@ -123,6 +124,18 @@ impl Gatehouse {
         })
     }
 
+    /// Keeps out whoever has used the month's volume up.
+    fn has_volume(&mut self, clock: Clock, newcomer: Newcomer) -> Result<Newcomer, Cause> {
+        // Sessions that are up have not been charged for their last seconds yet.
+        let up: Vec<LinkKey> =
+            self.sessions.of_user(newcomer.hub, newcomer.who.user()).map(|session| session.link).collect();
+        for link in up {
+            self.count_volume(clock, link);
+        }
+        let (hub, user) = (newcomer.who.hub(), newcomer.who.user());
+        if self.is_used_up(clock, hub, user, &newcomer.terms) { Err(Cause::VolumeUsed) } else { Ok(newcomer) }
+    }
+
     /// Makes room for a session: the same device's old one goes, and the user's limit is kept.
     fn make_room(
         &mut self,
@@ -193,7 +206,9 @@ fn error_of(cause: Cause) -> AuthError {
     match cause {
         Cause::OutOfHours => AuthError::RestrictedLogonHours,
         Cause::UserDisabled | Cause::AccountExpired => AuthError::AccountDisabled,
-        Cause::AccessDenied | Cause::SessionLimit | Cause::RawL2tpRefused => AuthError::NoDialinPermission,
+        Cause::AccessDenied | Cause::SessionLimit | Cause::VolumeUsed | Cause::RawL2tpRefused => {
+            AuthError::NoDialinPermission
+        }
         _ => AuthError::AuthenticationFailure,
     }
 }

@@ -15,10 +15,12 @@ mod session;
 mod stories;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod watch;
 
 pub use session::Session;
 pub use stories::Stories;
+pub use volume::SavedVolume;
 
 use crate::config::{self, Config};
 use crate::entropy::Entropy;
@@ -69,6 +71,7 @@ pub struct Gatehouse {
     next_hub: u32,
     sessions: Roll,
     watch: Watch,
+    volumes: volume::Volumes,
     penalties: Ledger,
     /// Who waits to be judged.
     queue: Queue,
@@ -97,6 +100,7 @@ impl Gatehouse {
             next_hub: 0,
             sessions: Roll::default(),
             watch: Watch::default(),
+            volumes: volume::Volumes::default(),
             penalties: Ledger::new(config.penalties.clone()),
             queue: Queue::default(),
             standings: Vec::new(),

@@ -49,6 +49,7 @@ pub(super) fn client_policy(terms: &config::Terms) -> hub::Policy {
     hub::Policy {
         isolated: terms.isolated,
         guard_dhcp: terms.dhcp_guard,
+        multicast: terms.multicast,
         storm: storm(terms.broadcasts),
         ..hub::Policy::client()
     }
@@ -66,6 +67,9 @@ pub(super) fn uplink_policy(rules: &config::UplinkRules) -> hub::Policy {
         guard_ra: rules.ra_guard,
         guard_arp: rules.arp_guard,
         max_macs: rules.max_macs,
+        max_ips: config::Limit::of(Some(rules.max_ips)).unwrap_or(u32::MAX),
+        no_routing: rules.no_routing,
+        multicast: rules.multicast,
         storm: storm(rules.broadcasts),
         ..hub::Policy::trunk()
     }
@@ -171,6 +175,7 @@ impl Gatehouse {
 
     /// A link is over: its port closes, its lease is remembered.
     pub(super) fn leave(&mut self, clock: Clock, link: LinkKey) {
+        self.count_volume(clock, link);
         let Some(mut session) = self.sessions.remove(link) else { return };
         self.watch.set(&mut session, None);
         self.penalties.leave(clock.now, session.path.remote.ip(), &mut self.standings);
@@ -211,10 +216,10 @@ hubs:
     network: 10.1.0.0/24
     isolated: true
     broadcasts: 7
-    uplink_rules: { dhcp_guard: true, ra_guard: true, arp_guard: false, max_macs: 9, broadcasts: 70 }
+    uplink_rules: { dhcp_guard: true, ra_guard: true, arp_guard: false, max_macs: 9, max_ips: 5, no_routing: true, multicast: false, broadcasts: 70 }
     users:
       u: { password: 'long enough' }
-      v: { password: 'long enough', isolated: false, dhcp_guard: false, broadcasts: 8 }
+      v: { password: 'long enough', isolated: false, dhcp_guard: false, multicast: false, broadcasts: 8 }
 ";
         let facts = FileFacts { name: String::new(), mode: None, now: 0 };
         let config = load(text, &facts).unwrap_or_else(|report| panic!("{report}")).config;
@@ -222,7 +227,10 @@ hubs:
         let of = |user: &str| client_policy(&hub.user(user).unwrap().terms);
         let burst = |per_second| hub::Storm { per_second, burst: per_second * 2 };
         assert_eq!(of("u"), hub::Policy { isolated: true, storm: burst(7), ..hub::Policy::client() });
-        assert_eq!(of("v"), hub::Policy { guard_dhcp: false, storm: burst(8), ..hub::Policy::client() });
+        assert_eq!(
+            of("v"),
+            hub::Policy { guard_dhcp: false, multicast: false, storm: burst(8), ..hub::Policy::client() }
+        );
         assert_eq!(
             uplink_policy(&hub.uplink_rules),
             hub::Policy {
@@ -230,6 +238,9 @@ hubs:
                 guard_ra: true,
                 guard_arp: false,
                 max_macs: 9,
+                max_ips: 5,
+                no_routing: true,
+                multicast: false,
                 storm: burst(70),
                 ..hub::Policy::trunk()
             }

@@ -164,6 +164,8 @@ struct Record {
     policy: Policy,
     /// For client ports: the key of their lease, and their slot among those that hear floods.
     client: Option<(lease::Key, u32)>,
+    /// For trunks: how many addresses are learned behind it.
+    hosts: u32,
     /// The class of its user in access lists.
     class: u16,
     /// What its worker sees without being told.
@@ -183,7 +185,17 @@ impl Record {
         gate: Arc<Gate>,
         known: Vec<KnownStation>,
     ) -> Self {
-        Self { info, policy, client, class: 0, gate, known, conflict_told: None, refusal_told: None }
+        Self {
+            info,
+            policy,
+            client,
+            hosts: 0,
+            class: 0,
+            gate,
+            known,
+            conflict_told: None,
+            refusal_told: None,
+        }
     }
 }
 
@@ -207,6 +219,8 @@ pub struct Hub {
     server: dhcp::Server,
     service_mac: Mac,
     classes: access::Classes,
+    /// Behind which port each learned address is.
+    host_ports: BTreeMap<Ipv4Addr, PortId>,
 }
 
 impl Hub {
@@ -234,6 +248,7 @@ impl Hub {
             server: dhcp::Server::default(),
             service_mac: Self::own_mac(name),
             classes: access::Classes::default(),
+            host_ports: BTreeMap::new(),
         };
         hub.compile_access();
         hub.take_place();

@@ -116,6 +116,9 @@ pub enum Drop {
     /// A new MAC address on a port or hub that has as many as it may.
     #[error("too many MAC addresses")]
     MacLimit,
+    /// A new IP address on a port that has as many as it may.
+    #[error("too many IP addresses")]
+    IpLimit,
     /// From one client to another where they are kept apart.
     #[error("clients are isolated")]
     Isolated,

@@ -287,6 +287,11 @@ impl Worker {
         if let Some(port) = answer.returned_port() {
             self.ports.release(port);
         }
+        if let Answer::Renewed { policy: Some((port, policy)), .. } = &answer
+            && let Some(open) = self.ports.get_mut(*port)
+        {
+            open.ingress.set_policy(*policy);
+        }
         if self.peer(link.peer).is_none() {
             // The peer has gone while the gatehouse was busy: what it prepared is undone.
             if let Answer::Joined { ingress, .. } = &answer {
@@ -461,6 +466,7 @@ impl Answer {
             Self::Verdict { link, .. }
             | Self::Joined { link, .. }
             | Self::NoPlace { link, .. }
+            | Self::Renewed { link, .. }
             | Self::Close { link, .. } => *link,
         }
     }
@@ -468,7 +474,7 @@ impl Answer {
     fn returned_port(&self) -> Option<PortId> {
         match self {
             Self::NoPlace { port, .. } => Some(*port),
-            Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
+            Self::Renewed { .. } | Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
         }
     }
 }

@@ -21,5 +21,6 @@ mod limits;
 mod many;
 mod moves;
 mod penalty;
+mod policies;
 mod rekey;
 mod traffic;

@@ -1,7 +1,7 @@
 //! Rules of the hubs: names, networks, ranges.
 
 use super::{Check, DAY, MINUTE, Path, in_order, model, same_name, schema};
-use crate::config::{Dns, Network, Uplink};
+use crate::config::{Dns, Limit, Network, Uplink};
 use std::net::Ipv4Addr;
 
 /// IPCP has a first and a second server, and DHCP clients look at three or four.
@@ -56,6 +56,18 @@ impl Check<'_> {
         if hub.uplink_rules.max_macs == 0 {
             let hint = Some("`uplink: none` is a hub without one");
             self.error(&rules.key("max_macs"), "with 0 nothing comes in from the uplink".to_owned(), hint);
+        }
+        if hub.uplink_rules.max_ips == Limit::To(0) {
+            let hint = Some("`uplink: none` is a hub without one");
+            self.error(&rules.key("max_ips"), "with 0 nothing comes in from the uplink".to_owned(), hint);
+        }
+        if (hub.uplink_rules.no_routing || hub.uplink_rules.max_ips != Limit::None)
+            && hub.uplink == Uplink::Nat
+        {
+            let key = if hub.uplink_rules.no_routing { "no_routing" } else { "max_ips" };
+            let hint =
+                Some("behind `uplink: nat` there is the gateway alone, and everything comes through it");
+            self.warn(&rules.key(key), "this has no effect with `uplink: nat`".to_owned(), hint);
         }
         let access_list = self.access_list(&path.key("access_list"), hub, &users);
         let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink, hub.uplink_rules);
