@@ -263,6 +263,17 @@ impl List {
             let what = format!("{} -> {}", lease(old), lease(new));
             self.push(at(".dhcp.lease"), what, Touches::Nobody, Effect::NewConnections);
         }
+        if old.dhcp.options != new.dhcp.options {
+            self.push(at(".dhcp"), "other options", Touches::Nobody, Effect::NewConnections);
+        }
+        if old.dhcp.reservations != new.dhcp.reservations {
+            self.push(
+                at(".dhcp.reservations"),
+                "other reservations",
+                Touches::Nobody,
+                Effect::NewConnections,
+            );
+        }
         if old.uplink_rules != new.uplink_rules {
             self.push(at(".uplink_rules"), "other rules", Touches::Nobody, Effect::Now);
         }
@@ -617,6 +628,30 @@ hubs:
                 "hubs.OFFICE.users.jiro",
                 "idle_timeout none -> 1h",
                 Touches::Terms { hub: "OFFICE".into(), users: vec!["jiro".into()] },
+                Effect::Now,
+            ),
+            (
+                "staple\" }",
+                "staple\", rate_up: 5mbit }",
+                "hubs.OFFICE.users.jiro",
+                "rate_up none -> 5mbit",
+                Touches::Terms { hub: "OFFICE".into(), users: vec!["jiro".into()] },
+                Effect::Now,
+            ),
+            (
+                "network: 10.60.0.0/16",
+                "network: 10.60.0.0/16\n    access_list: [{ action: discard, user: jiro }]",
+                "hubs.OFFICE.access_list",
+                "0 rules -> 1 rules",
+                Touches::Nobody,
+                Effect::Now,
+            ),
+            (
+                "default_hub: OFFICE",
+                "default_hub: OFFICE\npenalties: { slow_after: 5 }",
+                "penalties",
+                "other rules",
+                Touches::Nobody,
                 Effect::Now,
             ),
             (

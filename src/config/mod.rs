@@ -16,6 +16,7 @@ mod amount;
 mod calendar;
 pub mod changes;
 mod check;
+mod dhcp_options;
 mod edit_distance;
 mod finding;
 mod limit;

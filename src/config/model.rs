@@ -4,9 +4,10 @@ use super::{
     AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
     UplinkRules,
 };
-use crate::hub::access;
+use crate::hub::{access, dhcp};
 use crate::identity::folded;
 use crate::penalty;
+use crate::wire::ether::Mac;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -184,6 +185,10 @@ pub struct Dhcp {
     pub domain: Option<String>,
     /// How long an address stays reserved, 1 minute to 1 year.
     pub lease: Duration,
+    /// Addresses that stations behind an uplink have for themselves: hosts of the network, nobody else's.
+    pub reservations: Vec<(Mac, Ipv4Addr)>,
+    /// What stations are told besides: `serve`, name servers and domain are not filled in.
+    pub options: dhcp::Settings,
 }
 
 /// Name servers for the clients of a hub.

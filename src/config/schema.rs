@@ -4,6 +4,7 @@
 //! a field is the short form of its section in `docs/configuration.md`.
 
 use super::access::AccessRule;
+use super::dhcp_options::{DhcpOption, NodeType, Reservation};
 use super::rules::{Rules, with_rules};
 use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Volume};
 use crate::penalty::Prefix;
@@ -247,13 +248,48 @@ pub struct Dhcp {
     pub dns: Option<Vec<Ipv4Addr>>,
     /// The domain in which clients look up short names.
     pub domain: Option<String>,
+    /// Further domains in which they do.
+    pub search: Vec<String>,
+    /// Whether stations are told the hub's gateway as their router.
+    pub router: bool,
+    /// Time servers.
+    pub ntp: Vec<Ipv4Addr>,
+    /// NetBIOS name servers.
+    pub wins: Vec<Ipv4Addr>,
+    /// How NetBIOS names are looked up.
+    pub netbios_node_type: Option<NodeType>,
+    /// NetBIOS scope.
+    pub netbios_scope: Option<String>,
+    /// URL of a proxy configuration.
+    pub wpad: Option<String>,
+    /// Options that have no key of their own.
+    pub options: Vec<DhcpOption>,
+    /// Addresses of stations behind an uplink.
+    pub reservations: Vec<Reservation>,
+    /// Whether an address is probed before it is offered.
+    pub probe: bool,
     /// How long an address stays reserved for a device that is away.
     pub lease: Span,
 }
 
 impl Default for Dhcp {
     fn default() -> Self {
-        Self { range: None, dns: None, domain: None, lease: Span::hours(8) }
+        Self {
+            range: None,
+            dns: None,
+            domain: None,
+            search: Vec::new(),
+            router: true,
+            ntp: Vec::new(),
+            wins: Vec::new(),
+            netbios_node_type: None,
+            netbios_scope: None,
+            wpad: None,
+            options: Vec::new(),
+            reservations: Vec::new(),
+            probe: true,
+            lease: Span::hours(8),
+        }
     }
 }
 

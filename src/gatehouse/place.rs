@@ -25,6 +25,7 @@ pub(super) fn hub_settings(
         .filter_map(|user| {
             Some((user.address?, lease::Reserved::User(crate::identity::folded(&user.name).into())))
         })
+        .chain(hub.dhcp.reservations.iter().map(|(mac, address)| (*address, lease::Reserved::Mac(*mac))))
         .collect();
     let leases = lease::Settings {
         gateway: Some(hub.gateway),
@@ -39,7 +40,7 @@ pub(super) fn hub_settings(
         serve: hub.uplink == config::Uplink::Tap,
         dns: name_servers(hub, host_dns).to_vec(),
         domain: hub.dhcp.domain.clone(),
-        ..hub::dhcp::Settings::default()
+        ..hub.dhcp.options.clone()
     };
     hub::Settings { dhcp, access: hub.access_list.clone(), ..hub::Settings::new(leases) }
 }
@@ -161,11 +162,12 @@ impl Gatehouse {
         session.address = Some(address);
         let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;
         let mut dns = name_servers(settings, &self.host_dns).iter().copied();
+        let mut wins = settings.dhcp.options.wins.iter().copied();
         let grant = AddressGrant {
             address,
             gateway: settings.gateway,
             dns: [dns.next(), dns.next()],
-            wins: [None, None],
+            wins: [wins.next(), wins.next()],
         };
         let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
         let rates = rates(&session.terms);

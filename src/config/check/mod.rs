@@ -4,6 +4,7 @@
 //! reading: the absent thing may be in the part that could not be read.
 
 mod access;
+mod dhcp;
 mod hubs;
 mod keys;
 mod penalties;
