@@ -26,6 +26,7 @@ pub mod control;
 pub mod doctor;
 pub mod gatehouse;
 pub mod peer;
+pub mod penalty;
 pub mod shell;
 pub mod story;
 pub mod uplink;

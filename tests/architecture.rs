@@ -14,6 +14,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("timer", &[]),
         ("packet", &["wire"]), // Drop carries a wire::Error
         ("story", &["packet"]),
+        ("penalty", &[]),
         ("wire", &["packet"]),
         ("doctor", &["wire", "packet"]),
         ("crypto", &["packet", "entropy", "wire"]),
@@ -33,12 +34,18 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "timer", "entropy",
             ],
         ),
-        ("worker", &["wire", "crypto", "ike", "l2tp", "hub", "peer", "story", "packet", "timer", "entropy"]),
+        (
+            "worker",
+            &[
+                "wire", "crypto", "ike", "l2tp", "hub", "peer", "penalty", "story", "packet", "timer",
+                "entropy",
+            ],
+        ),
         (
             "gatehouse",
             &[
-                "wire", "config", "crypto", "identity", "hub", "peer", "ppp", "story", "worker", "packet",
-                "timer", "entropy",
+                "wire", "config", "crypto", "identity", "hub", "peer", "penalty", "ppp", "story", "worker",
+                "packet", "timer", "entropy",
             ],
         ),
         (
@@ -49,6 +56,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "hub",
                 "identity",
                 "peer",
+                "penalty",
                 "story",
                 "worker",
                 "packet",
@@ -57,7 +65,13 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "entropy",
             ],
         ),
-        ("config", &["crypto", "ike", "l2tp", "ppp", "peer", "hub", "wire", "identity", "packet", "entropy"]),
+        (
+            "config",
+            &[
+                "crypto", "ike", "l2tp", "ppp", "peer", "penalty", "hub", "wire", "identity", "packet",
+                "entropy",
+            ],
+        ),
     ])
 }
 

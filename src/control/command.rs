@@ -122,6 +122,26 @@ pub enum Command {
         #[serde(default)]
         lang: Lang,
     },
+    /// The access list of a hub, with what each rule has met.
+    AclList {
+        /// The hub.
+        hub: String,
+    },
+    /// Who has failed lately, and how they are treated.
+    BanList {},
+    /// Bars a source or a user.
+    BanAdd {
+        /// An address, a prefix, or a user (`jiro`, `jiro@HUB1`).
+        who: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// Lets a source or a user off; everybody if nobody is named.
+    BanClear {
+        /// An address, a prefix, or a user, as `ban_list` shows them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+    },
     /// Why packets went no further, by worker.
     Drops {},
     /// Lets a user in for a minute who is in no file, for a self-test; the answer has name and password.
@@ -161,7 +181,9 @@ impl Command {
             | Self::IpDelete { .. }
             | Self::DhcpRelease { .. }
             | Self::Guest { .. }
-            | Self::GuestLeaves {} => true,
+            | Self::GuestLeaves {}
+            | Self::BanAdd { .. }
+            | Self::BanClear { .. } => true,
             Self::Reload { dry_run } => !dry_run,
             _ => false,
         }

@@ -1,6 +1,7 @@
 //! A command that is being answered, a page at a time.
 
-use super::rows::{HubRow, Row, SessionRow, StatusRow, WorkerRow};
+use super::bans;
+use super::rows::{AclRow, HubRow, Row, SessionRow, StatusRow, WorkerRow};
 use super::tables::Table;
 use super::tales::Search;
 use super::{Command, DropRow, Kind, Refusal};
@@ -8,6 +9,7 @@ use crate::config;
 use crate::gatehouse::{Gatehouse, Output, Session};
 use crate::hub::{Hub, HubId};
 use crate::identity::{self, HubNames};
+use crate::penalty::Subject;
 use crate::story::{Cause, Story};
 use crate::worker::{Clock, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,8 @@ enum At {
     Session(u64),
     Table(Table),
     Search(Search),
+    Ban(Subject),
+    Rule(usize),
 }
 
 impl Job {
@@ -160,6 +164,27 @@ impl Job {
             Command::Guest { .. } | Command::GuestLeaves {} | Command::Reload { .. } => {
                 Err(Refusal::new(Kind::Failed, "this is the shell's to do"))
             }
+            Command::AclList { hub } => {
+                let id = self::hub(gatehouse, hub)?;
+                let from = match at {
+                    At::Rule(rule) => rule,
+                    _ => 0,
+                };
+                let (page, next) = access_list(gatehouse, id, from);
+                self.at = At::Rule(next);
+                Ok(page)
+            }
+            Command::BanList {} => {
+                let after = match at {
+                    At::Ban(subject) => Some(subject),
+                    _ => None,
+                };
+                let (page, last) = bans::list(clock, gatehouse, after);
+                self.at = last.map_or(At::Start, At::Ban);
+                Ok(page)
+            }
+            Command::BanAdd { who, seconds } => bans::add(clock, gatehouse, who, *seconds, out),
+            Command::BanClear { who } => bans::clear(clock, gatehouse, who.as_deref(), out),
         }
     }
 
@@ -210,6 +235,24 @@ impl Job {
         self.at = At::Session(last);
         Ok(Page { rows, more })
     }
+}
+
+fn access_list(gatehouse: &Gatehouse, hub: HubId, from: usize) -> (Page, usize) {
+    let Some(hub) = gatehouse.hub(hub) else { return (Page::last(Vec::new()), 0) };
+    let mut rules = hub.access_list().enumerate().skip(from);
+    let row = |(at, counted): (usize, crate::hub::access::Counted)| {
+        Row::Acl(AclRow {
+            hub: hub.name().to_owned(),
+            rule: at + 1,
+            action: counted.rule.action.to_string(),
+            text: counted.rule.text.into(),
+            frames: counted.frames,
+            bytes: counted.bytes,
+        })
+    };
+    let rows: Vec<Row> = rules.by_ref().take(ROWS).map(row).collect();
+    let more = rules.next().is_some();
+    (Page { rows, more }, from + ROWS)
 }
 
 fn kick(

@@ -270,6 +270,9 @@ impl GateThread {
             }
         }
         for (inbox, (answers, frames)) in self.inboxes.iter().zip(batches) {
+            if !out.standings.is_empty() {
+                inbox.put(Input::Standings(out.standings.clone()));
+            }
             if !answers.is_empty() {
                 inbox.put(Input::Answers(answers));
             }

@@ -226,6 +226,7 @@ impl WorkerThread {
                     let _ = answer.send(self.worker.snapshot());
                 }
                 Input::Settings(settings) => self.worker.set_settings(clock, settings, effects),
+                Input::Standings(changes) => self.worker.set_standings(&changes),
                 Input::Shutdown => {
                     self.worker.shutdown(clock, effects);
                     *stop_at = Some(clock.now + FAREWELL);

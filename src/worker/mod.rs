@@ -24,6 +24,7 @@ use crate::hub::{HubId, Ingress, Notices, PortId, Scope, View};
 use crate::ike;
 use crate::packet::{Drop, PacketBuf, Path, Pool, Transmit, WorkerId};
 use crate::peer::{Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, PskId, Settings, SpiChange};
+use crate::penalty::{self, Doorman};
 use crate::story::Cause;
 use batch::Delivery;
 use deadlines::Deadlines;
@@ -156,6 +157,8 @@ pub struct Worker {
     deliveries: Vec<Delivery>,
     drops: Drops,
     refusals: Refusals,
+    evictions: Refusals,
+    doorman: Doorman,
     stopping: bool,
 }
 
@@ -188,6 +191,8 @@ impl Worker {
             deliveries: Vec::new(),
             drops: Drops::default(),
             refusals: Refusals::default(),
+            evictions: Refusals::of_evictions(),
+            doorman: Doorman::default(),
             stopping: false,
         }
     }
@@ -264,6 +269,13 @@ impl Worker {
         self.finish(clock, effects);
     }
 
+    /// Follows the penalty box: how sources are treated from now on.
+    pub fn set_standings(&mut self, changes: &[penalty::Change]) {
+        for change in changes {
+            self.doorman.apply(*change);
+        }
+    }
+
     /// Takes back the number of a trunk port.
     pub fn close_trunk(&mut self, port: PortId) {
         self.ports.release(port);
@@ -274,6 +286,11 @@ impl Worker {
         let link = answer.link();
         if let Some(port) = answer.returned_port() {
             self.ports.release(port);
+        }
+        if let Answer::Renewed { policy: Some((port, policy)), .. } = &answer
+            && let Some(open) = self.ports.get_mut(*port)
+        {
+            open.ingress.set_policy(*policy);
         }
         if self.peer(link.peer).is_none() {
             // The peer has gone while the gatehouse was busy: what it prepared is undone.
@@ -449,6 +466,7 @@ impl Answer {
             Self::Verdict { link, .. }
             | Self::Joined { link, .. }
             | Self::NoPlace { link, .. }
+            | Self::Renewed { link, .. }
             | Self::Close { link, .. } => *link,
         }
     }
@@ -456,7 +474,7 @@ impl Answer {
     fn returned_port(&self) -> Option<PortId> {
         match self {
             Self::NoPlace { port, .. } => Some(*port),
-            Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
+            Self::Renewed { .. } | Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
         }
     }
 }
