@@ -60,6 +60,8 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
         }
         Command::Why { .. } => each(values, |row: StoryRow| show(&why(&row, lang, width))),
         Command::Drops {} => list(values, "no packet was dropped", DROPS, width, drop_cells),
+        // A stream: it is never shown to people.
+        Command::HubMonitor { .. } => Ok(()),
         Command::Reload { .. } => each(values, |row: ReloadRow| show(&reload(&row))),
     }
 }

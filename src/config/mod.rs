@@ -28,6 +28,7 @@ pub mod schema;
 mod terms;
 mod tree;
 mod units;
+mod uplink;
 
 #[cfg(test)]
 mod documentation_tests;
@@ -47,6 +48,7 @@ pub use model::{
 };
 pub use network::{AddressRange, Network};
 pub use rules::Rules;
-pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink, UplinkRules};
+pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, UplinkRules};
 pub use terms::{Denied, Terms};
 pub use units::{Date, Span};
+pub use uplink::Uplink;

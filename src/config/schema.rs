@@ -4,7 +4,7 @@
 //! a field is the short form of its section in `docs/configuration.md`.
 
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span};
+use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Uplink};
 use crate::ppp::AuthMethod;
 use serde::{
     Deserialize, Deserializer,
@@ -268,31 +268,6 @@ pub struct UplinkRules {
 impl Default for UplinkRules {
     fn default() -> Self {
         Self { dhcp_guard: false, ra_guard: false, arp_guard: true, max_macs: 16_384, broadcasts: 2000 }
-    }
-}
-
-/// What a hub is plugged into.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[serde(rename_all = "lowercase")]
-pub enum Uplink {
-    /// The host forwards, with its own address in front.
-    #[default]
-    Nat,
-    /// Nothing: the clients of the hub reach one another only.
-    None,
-    /// A TAP interface on the host, and nothing else is touched.
-    Tap,
-}
-
-impl Uplink {
-    /// The name as it is written in the file.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nat => "nat",
-            Self::None => "none",
-            Self::Tap => "tap",
-        }
     }
 }
 

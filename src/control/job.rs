@@ -158,6 +158,7 @@ impl Job {
                 Ok(page)
             }
             Command::Reload { .. } => Err(Refusal::new(Kind::Failed, "a reload is the shell's")),
+            Command::HubMonitor { .. } => Err(Refusal::new(Kind::Failed, "a monitor is the shell's")),
         }
     }
 
@@ -335,7 +336,7 @@ fn hub_row(gatehouse: &Gatehouse, id: HubId) -> Result<Row, Refusal> {
         online: hub.is_online(),
         network: config.network.to_string(),
         gateway: config.gateway,
-        uplink: config.uplink.name().to_owned(),
+        uplink: config.uplink.to_string(),
         range: format!("{}-{}", config.dhcp.range.first(), config.dhcp.range.last()),
         lease_seconds: config.dhcp.lease.as_secs(),
         users: config.users.len(),

@@ -19,6 +19,6 @@ pub use command::{Command, VERSION, read_request, write_request};
 pub use job::{Facts, Job, Page, Reloaded};
 pub use reply::{Kind, Refusal, Reply};
 pub use rows::{
-    ChangeRow, DropRow, HubRow, IpRow, LeaseRow, MacRow, ReloadRow, Row, SessionRow, StatusRow, StoryRow,
-    WorkerRow,
+    ChangeRow, DropRow, HubRow, IpRow, LeaseRow, MacRow, MonitorRow, ReloadRow, Row, SessionRow, StatusRow,
+    StoryRow, WorkerRow,
 };

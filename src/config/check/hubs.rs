@@ -1,7 +1,7 @@
 //! Rules of the hubs: names, networks, ranges.
 
 use super::{Check, DAY, MINUTE, Path, in_order, model, same_name, schema};
-use crate::config::{Dns, Network, Uplink};
+use crate::config::{Dns, Network};
 use std::net::Ipv4Addr;
 
 /// IPCP has a first and a second server, and DHCP clients look at three or four.
@@ -29,6 +29,7 @@ impl Check<'_> {
                     self.overlap(&path.key("network"), hub, earlier);
                 }
             }
+            self.uplink(&path.key("uplink"), hub, &hubs);
             self.rules(&path, &hub.rules());
             self.groups(&path.key("groups"), hub);
             let users = self.users(&path.key("users"), hub, file);
@@ -57,7 +58,7 @@ impl Check<'_> {
             let hint = Some("`uplink: none` is a hub without one");
             self.error(&rules.key("max_macs"), "with 0 nothing comes in from the uplink".to_owned(), hint);
         }
-        let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink, hub.uplink_rules);
+        let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink.clone(), hub.uplink_rules);
         model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, users }
     }
 
@@ -103,9 +104,31 @@ impl Check<'_> {
         network.prefix() <= 30
     }
 
+    /// Names of interfaces are names, and what one hub has to itself no other has.
+    fn uplink(&mut self, path: &Path, hub: &schema::Hub, earlier: &[model::Hub]) {
+        for (key, name) in hub.uplink.interfaces() {
+            let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | '%');
+            if name.is_empty() || name.len() > 15 || matches!(name, "." | "..") || name.contains(bad) {
+                let hint = Some("at most 15 characters, as `ip link` shows them");
+                self.error(&path.key(key), format!("`{name}` cannot be the name of an interface"), hint);
+            }
+            let taken = earlier.iter().find(|earlier| {
+                let mut names = earlier.uplink.interfaces();
+                key != "bridge" && names.any(|(other, used)| other != "bridge" && used == name)
+            });
+            if let Some(taken) = taken {
+                self.error(
+                    &path.key(key),
+                    format!("{name} is the uplink of hub {} already", taken.name),
+                    None,
+                );
+            }
+        }
+    }
+
     fn overlap(&mut self, path: &Path, hub: &schema::Hub, earlier: &model::Hub) {
         let message = format!("{} overlaps {} of hub {}", hub.network, earlier.network, earlier.name);
-        if hub.uplink == Uplink::Nat && earlier.uplink == Uplink::Nat {
+        if hub.uplink.is_nat() && earlier.uplink.is_nat() {
             let hint =
                 Some("with `uplink: nat` the host has both networks and cannot tell them apart: change one");
             self.error(path, message, hint);
