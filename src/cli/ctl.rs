@@ -99,6 +99,19 @@ enum Hub {
     Online { hub: String },
     /// Close the sessions of a hub and let nobody in, until it is online again or the gateway restarts.
     Offline { hub: String },
+    /// Show every frame of a hub as pcapng, until ^C: `... | wireshark -k -i -`.
+    Monitor {
+        hub: String,
+        /// Those frames alone: host, net, mac, port, vlan, proto and names (arp, tcp, dhcp, ...), with and, or, not, ( ).
+        #[arg(long, value_name = "EXPRESSION", default_value = "")]
+        filter: String,
+        /// Write into this file instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        /// End after so many frames.
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -203,6 +216,9 @@ impl CtlCommand {
             Self::Hub(Hub::Show { hub }) => Command::HubShow { hub: hub.clone() },
             Self::Hub(Hub::Online { hub }) => Command::HubOnline { hub: hub.clone() },
             Self::Hub(Hub::Offline { hub }) => Command::HubOffline { hub: hub.clone() },
+            Self::Hub(Hub::Monitor { hub, filter, count, .. }) => {
+                Command::HubMonitor { hub: hub.clone(), filter: filter.clone(), count: *count }
+            }
             Self::Session(Session::List { hub, user, from }) => {
                 Command::SessionList { hub: hub.clone(), user: user.clone(), from: *from }
             }
@@ -252,7 +268,9 @@ pub(super) fn ctl(ctl: &Ctl) -> ExitCode {
             }
         },
     };
-    let result = if ctl.json {
+    let result = if let CtlCommand::Hub(Hub::Monitor { write, .. }) = &ctl.command {
+        ctl_link::stream(&socket, &command, write.as_deref())
+    } else if ctl.json {
         ctl_link::ask(&socket, &command, &mut ctl_show::json)
     } else {
         ctl_show::people(&socket, &command, lang)
@@ -267,6 +285,10 @@ pub(super) fn ctl(ctl: &Ctl) -> ExitCode {
             // The findings of a configuration are lines of their own.
             let lines: Vec<String> = refusal.message.lines().map(super::ctl_table::printable).collect();
             say(&format!("sekisho: {}", lines.join("\n")));
+            ExitCode::FAILURE
+        }
+        Err(ctl_link::Error::Local(error)) => {
+            say(&format!("sekisho: {error}"));
             ExitCode::FAILURE
         }
         Err(ctl_link::Error::NoGateway(error)) => {

@@ -70,6 +70,8 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
         Command::Drops {} => list(values, "no packet was dropped", DROPS, width, drop_cells),
         // Commands of `sekisho doctor`.
         Command::Guest { .. } | Command::GuestLeaves {} => Ok(()),
+        // A stream: it is never shown to people.
+        Command::HubMonitor { .. } => Ok(()),
         Command::Reload { .. } => each(values, |row: ReloadRow| show(&reload(&row))),
     }
 }

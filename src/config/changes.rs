@@ -243,7 +243,7 @@ impl List {
             self.push(at(".network"), what, all(), Effect::Now);
         }
         if old.uplink != new.uplink {
-            let what = format!("{} -> {}", old.uplink.name(), new.uplink.name());
+            let what = format!("{} -> {}", old.uplink, new.uplink);
             self.push(at(".uplink"), what, Touches::Nobody, Effect::Now);
         }
         if old.dhcp.range != new.dhcp.range {

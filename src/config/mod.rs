@@ -16,8 +16,8 @@ mod amount;
 mod calendar;
 pub mod changes;
 mod check;
-pub mod edit;
 mod dhcp_options;
+pub mod edit;
 mod edit_distance;
 mod finding;
 mod limit;
@@ -31,6 +31,7 @@ pub mod schema;
 mod terms;
 mod tree;
 mod units;
+mod uplink;
 
 #[cfg(test)]
 mod documentation_tests;
@@ -50,6 +51,7 @@ pub use model::{
 };
 pub use network::{AddressRange, Network};
 pub use rules::Rules;
-pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink, UplinkRules};
+pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, UplinkRules};
 pub use terms::{Denied, Terms};
 pub use units::{Date, Span};
+pub use uplink::Uplink;

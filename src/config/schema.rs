@@ -6,7 +6,7 @@
 use super::access::AccessRule;
 use super::dhcp_options::{DhcpOption, NodeType, Reservation};
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Volume};
+use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Uplink, Volume};
 use crate::penalty::Prefix;
 use crate::ppp::AuthMethod;
 use serde::{
@@ -326,31 +326,6 @@ impl Default for UplinkRules {
             no_routing: false,
             multicast: true,
             broadcasts: 2000,
-        }
-    }
-}
-
-/// What a hub is plugged into.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[serde(rename_all = "lowercase")]
-pub enum Uplink {
-    /// The host forwards, with its own address in front.
-    #[default]
-    Nat,
-    /// Nothing: the clients of the hub reach one another only.
-    None,
-    /// A TAP interface on the host, and nothing else is touched.
-    Tap,
-}
-
-impl Uplink {
-    /// The name as it is written in the file.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nat => "nat",
-            Self::None => "none",
-            Self::Tap => "tap",
         }
     }
 }

@@ -727,3 +727,31 @@ fn dhcp_options_and_reservations_are_read_and_checked() {
         assert!(said.contains(expected), "{text}: {said}");
     }
 }
+
+#[test]
+fn an_uplink_is_a_word_or_names_interfaces() {
+    let uplink = |text: &str| {
+        let text = format!(
+            "ipsec: {{ psk: kT7nVpQ2xWz9RbHm4cJd }}\nhubs: {{ A: {{ network: 10.1.0.0/24, uplink: {text} }}, B: {{ network: 10.2.0.0/24, uplink: {{ interface: eth9 }} }} }}"
+        );
+        match read(&text) {
+            Ok(loaded) => loaded.config.hubs[0].uplink.to_string(),
+            Err(_) => said(&text).lines().next().unwrap_or_default().to_owned(),
+        }
+    };
+    for (text, shown) in [
+        ("tap", "tap"),
+        ("{ tap: vpn0 }", "tap vpn0"),
+        ("{ bridge: br0 }", "bridge br0"),
+        ("{ bridge: br0, interface: eth1 }", "bridge br0 with eth1"),
+        ("{ interface: eth1 }", "interface eth1"),
+    ] {
+        assert_eq!(uplink(text), shown);
+    }
+    insta::assert_snapshot!(
+        ["{ interface: eth9 }", "{ bridge: a-name-too-long-for-it }", "{ tap: a/b }", "{ tap: a, bridge: b }", "{}", "{ bridg: a }", "5"]
+            .map(uplink)
+            .join("\n"),
+        @""
+    );
+}

@@ -32,6 +32,17 @@ pub enum Command {
         /// Its name.
         hub: String,
     },
+    /// Every frame of a hub from now on: behind the line that answers comes pcapng until the connection is closed.
+    HubMonitor {
+        /// Its name.
+        hub: String,
+        /// Those frames alone that match ([`crate::hub::filter`]).
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        filter: String,
+        /// End after so many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
+    },
     /// Sessions, the oldest first.
     SessionList {
         /// Those of this hub alone.
@@ -170,12 +181,13 @@ impl Command {
         matches!(self, Self::Status {} | Self::Drops {})
     }
 
-    /// Whether it changes something: such commands are logged.
+    /// Whether it changes something or shows what users send: such commands are logged.
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
             Self::HubOnline { .. }
             | Self::HubOffline { .. }
+            | Self::HubMonitor { .. }
             | Self::SessionKick { .. }
             | Self::MacDelete { .. }
             | Self::IpDelete { .. }

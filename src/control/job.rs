@@ -161,9 +161,10 @@ impl Job {
                 self.at = At::Search(search);
                 Ok(page)
             }
-            Command::Guest { .. } | Command::GuestLeaves {} | Command::Reload { .. } => {
-                Err(Refusal::new(Kind::Failed, "this is the shell's to do"))
-            }
+            Command::Guest { .. }
+            | Command::GuestLeaves {}
+            | Command::Reload { .. }
+            | Command::HubMonitor { .. } => Err(Refusal::new(Kind::Failed, "this is the shell's to do")),
             Command::AclList { hub } => {
                 let id = self::hub(gatehouse, hub)?;
                 let from = match at {
@@ -378,7 +379,7 @@ fn hub_row(gatehouse: &Gatehouse, id: HubId) -> Result<Row, Refusal> {
         online: hub.is_online(),
         network: config.network.to_string(),
         gateway: config.gateway,
-        uplink: config.uplink.name().to_owned(),
+        uplink: config.uplink.to_string(),
         range: format!("{}-{}", config.dhcp.range.first(), config.dhcp.range.last()),
         lease_seconds: config.dhcp.lease.as_secs(),
         users: config.users.len(),

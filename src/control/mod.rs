@@ -20,6 +20,6 @@ pub use command::{Command, VERSION, read_request, write_request};
 pub use job::{Facts, Job, Page, Reloaded};
 pub use reply::{Kind, Refusal, Reply};
 pub use rows::{
-    AclRow, BanRow, ChangeRow, DropRow, GuestRow, HubRow, IpRow, LeaseRow, MacRow, ReloadRow, Row, SessionRow,
-    StatusRow, StoryRow, WorkerRow,
+    AclRow, BanRow, ChangeRow, DropRow, GuestRow, HubRow, IpRow, LeaseRow, MacRow, MonitorRow, ReloadRow,
+    Row, SessionRow, StatusRow, StoryRow, WorkerRow,
 };

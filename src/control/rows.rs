@@ -22,6 +22,17 @@ pub enum Row {
     Drop(DropRow),
     Reload(Box<ReloadRow>),
     Guest(GuestRow),
+    Monitor(MonitorRow),
+}
+
+/// The beginning of a monitor's stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct MonitorRow {
+    pub hub: String,
+    pub filter: String,
+    /// What follows the line.
+    pub format: String,
 }
 
 /// The gateway as a whole. Times are seconds since 1970.

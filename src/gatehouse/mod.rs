@@ -212,7 +212,8 @@ impl Gatehouse {
         &mut self.stories
     }
 
-    /// Opens the uplink port of a hub, behind which its gateway's address is.
+    /// Opens the uplink port of a hub, behind which its gateway's address is: at a known station where the host is the
+    /// gateway, else somewhere in a LAN.
     ///
     /// # Errors
     /// When the port cannot be opened; see [`crate::hub::OpenError`].
@@ -224,14 +225,35 @@ impl Gatehouse {
         gateway_mac: Option<Mac>,
     ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
         let rules = self.hub_config(hub).ok_or(crate::hub::OpenError::Offline)?;
-        let known = gateway_mac.map(|mac| KnownStation { mac, addresses: vec![rules.gateway] });
-        let permit = UplinkPermit::uplink_by_configuration(known.into_iter().collect())
-            .with_policy(place::uplink_policy(&rules.uplink_rules));
+        let known = |mac| vec![KnownStation { mac, addresses: vec![rules.gateway] }];
+        let permit = match gateway_mac {
+            Some(mac) => UplinkPermit::uplink_by_configuration(known(mac)),
+            None => UplinkPermit::bridge_by_configuration(),
+        };
+        let permit = permit.with_policy(place::uplink_policy(&rules.uplink_rules));
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
         // That a hub is offline keeps its users out, not its cable.
         let online = hub.is_online();
         hub.set_online(true);
         let opened = hub.open_uplink(now, port, permit);
+        hub.set_online(online);
+        Ok((opened?, hub.view().clone()))
+    }
+
+    /// Opens a port that gets a copy of every frame of a hub, and sends none. An administrator has asked for it.
+    ///
+    /// # Errors
+    /// When the port cannot be opened; see [`crate::hub::OpenError`].
+    pub fn open_monitor(
+        &mut self,
+        now: Instant,
+        hub: HubId,
+        port: PortId,
+    ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
+        let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
+        let online = hub.is_online();
+        hub.set_online(true);
+        let opened = hub.open_uplink(now, port, UplinkPermit::monitor_by_administrator());
         hub.set_online(online);
         Ok((opened?, hub.view().clone()))
     }
@@ -294,11 +316,17 @@ impl Gatehouse {
     }
 
     fn carry_out(&self, hub: HubId, events: crate::hub::Output, out: &mut Output) {
-        let name = self.hub(hub).map_or("", Hub::name);
+        let owner = self.hub(hub);
+        let name = owner.map_or("", Hub::name);
+        let monitors = owner.map_or(&[][..], Hub::monitors);
         for event in events.events {
             tracing::info!(hub = name, ?event, step = "hub", "hub event");
         }
-        out.frames.extend(events.frames.into_iter().map(|(to, frame)| ServiceFrame { hub, to, frame }));
+        for (to, frame) in events.frames {
+            let copy = |port: &PortId| ServiceFrame { hub, to: Forward::To(*port), frame: frame.clone() };
+            out.frames.extend(monitors.iter().map(copy));
+            out.frames.push(ServiceFrame { hub, to, frame });
+        }
     }
 
     /// Closes a session for a reason that its link is told.

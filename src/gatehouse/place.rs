@@ -37,7 +37,7 @@ pub(super) fn hub_settings(
     };
     let dhcp = hub::dhcp::Settings {
         // Behind a named TAP there may be stations of their own; behind NAT there is the host alone.
-        serve: hub.uplink == config::Uplink::Tap,
+        serve: matches!(hub.uplink, config::Uplink::Tap(_)),
         dns: name_servers(hub, host_dns).to_vec(),
         domain: hub.dhcp.domain.clone(),
         ..hub.dhcp.options.clone()

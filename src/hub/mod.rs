@@ -13,6 +13,7 @@
 //! | `learning` | ageing without scans, damping of stations that flap |
 //! | `permit` | what it takes to open a port |
 //! | `lease`, `interval`, `snapshot` | addresses: who has which, on disk too |
+//! | `filter` | what a monitor wants to see |
 //! | `dhcp`, `service` | the leases' second way out: DHCP on the wire |
 //!
 //! Must not know what is on the other side of a port, nor do I/O.
@@ -21,6 +22,7 @@ pub mod access;
 pub mod dhcp;
 mod event;
 mod fdb;
+pub mod filter;
 mod ingress;
 mod interval;
 mod learning;
@@ -504,6 +506,12 @@ impl Hub {
     #[must_use]
     pub fn port(&self, id: PortId) -> Option<&PortInfo> {
         self.ports.get(&id).map(|record| &record.info)
+    }
+
+    /// The ports that get a copy of every frame.
+    #[must_use]
+    pub fn monitors(&self) -> &[PortId] {
+        &self.tables.monitors
     }
 
     /// When [`Self::handle_timeout`] has work. A hub without learned stations and DHCP leases never has.

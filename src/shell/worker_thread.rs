@@ -1,10 +1,10 @@
 //! One thread around one worker: one clock reading a turn, everything that is there in batches, one sleep.
 
+use super::cable::Uplink;
 use super::dh_pool::DhPool;
 use super::dispatch::Dispatch;
 use super::inbox::{Inbox, Input, Plug};
 use super::udp::{ReceiveSpace, UdpSocket};
-use super::uplinks::Uplink;
 use crate::crypto::dh::DhJob;
 use crate::hub::PortId;
 use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
@@ -81,9 +81,10 @@ impl WorkerThread {
     /// When the system's event queue fails, which leaves nothing to do.
     pub(super) fn run(mut self) -> std::io::Result<()> {
         let sources = self.sockets.len() + self.uplinks.len();
-        let taps = self.uplinks.iter().flatten().map(|uplink| uplink.tap.as_raw_fd());
-        let fds = self.sockets.iter().map(AsRawFd::as_raw_fd).chain(taps);
+        let uplinks = self.uplinks.iter().map(|uplink| uplink.as_ref().and_then(Uplink::fd));
+        let fds = self.sockets.iter().map(|socket| Some(socket.as_raw_fd())).chain(uplinks);
         for (n, fd) in fds.enumerate() {
+            let Some(fd) = fd else { continue };
             self.poll.registry().register(&mut SourceFd(&fd), Token(n), Interest::READABLE)?;
         }
         let mut events = Events::with_capacity(sources + 8);
@@ -199,6 +200,9 @@ impl WorkerThread {
             match input {
                 Input::Datagrams(mut datagrams) => turn.batch.datagrams.append(&mut datagrams),
                 Input::Frames(mut frames) => turn.batch.far_frames.append(&mut frames),
+                Input::FromPort(from, frames) => {
+                    turn.batch.frames.extend(frames.into_iter().map(|buf| Frame { from, buf }));
+                }
                 Input::Answers(answers) => {
                     for answer in answers {
                         self.worker.handle_answer(clock, answer, effects);
@@ -236,16 +240,18 @@ impl WorkerThread {
         true
     }
 
-    /// Serves an uplink that a reload has opened.
+    /// Serves what is plugged in while the worker runs: an uplink after a reload, a monitor.
     fn plug(&mut self, plug: Plug, ready: &mut Vec<bool>) -> std::io::Result<()> {
-        let Plug { ingress, view, tap } = plug;
-        let port = ingress.id();
+        let Plug { ingress, view, device } = plug;
+        let uplink = Uplink::new(ingress.id(), device);
         let place = self.uplinks.iter().position(Option::is_none).unwrap_or(self.uplinks.len());
         let token = self.sockets.len() + place;
-        self.poll.registry().register(&mut SourceFd(&tap.as_raw_fd()), Token(token), Interest::READABLE)?;
+        if let Some(fd) = uplink.fd() {
+            self.poll.registry().register(&mut SourceFd(&fd), Token(token), Interest::READABLE)?;
+        }
         self.uplinks.resize_with(self.uplinks.len().max(place + 1), || None);
         ready.resize(ready.len().max(token + 1), false);
-        self.uplinks[place] = Some(Uplink::new(port, tap));
+        self.uplinks[place] = Some(uplink);
         ready[token] = true;
         self.worker.open_trunk(ingress, view);
         Ok(())
@@ -256,9 +262,11 @@ impl WorkerThread {
         self.worker.close_trunk(port);
         let place =
             self.uplinks.iter_mut().find(|uplink| uplink.as_ref().is_some_and(|uplink| uplink.port == port));
-        if let Some(uplink) = place.and_then(Option::take) {
+        if let Some(uplink) = place.and_then(Option::take)
+            && let Some(fd) = uplink.fd()
+        {
             // Closing would take it out of the queue as well; this says so.
-            let _ = self.poll.registry().deregister(&mut SourceFd(&uplink.tap.as_raw_fd()));
+            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
         }
     }
 
@@ -322,7 +330,7 @@ impl WorkerThread {
             if worker == self.id {
                 let mine = |uplink: &&mut Uplink| Target::Port(uplink.port) == frame.to;
                 if let Some(uplink) = self.uplinks.iter_mut().flatten().find(mine) {
-                    uplink.gather.put(frame.buf);
+                    uplink.put(frame.buf);
                 }
                 continue;
             }
@@ -331,7 +339,7 @@ impl WorkerThread {
                 None => away.push((worker, vec![frame])),
             }
         }
-        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.gather.is_empty()) {
+        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.is_idle()) {
             uplink.flush(self.worker.pool());
         }
         for (worker, batch) in away {

@@ -196,6 +196,12 @@ impl Worker {
         if !self.notices.is_empty() {
             self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
         }
+        if !look.monitors().is_empty() && !matches!(forward, Forward::Discard(_)) {
+            for monitor in look.monitors() {
+                let buf = self.pool.copy(&buf);
+                effects.far_frames.push(FarFrame { hub, to: Target::Port(*monitor), buf });
+            }
+        }
         match forward {
             Forward::To(to) if to == PortId::SERVICE => {
                 self.outbox.asks.push(Ask::Service { hub, from, frame: buf });

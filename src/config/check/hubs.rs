@@ -26,6 +26,7 @@ impl Check<'_> {
                     self.overlap(&path.key("network"), hub, earlier);
                 }
             }
+            self.uplink(&path.key("uplink"), hub, &hubs);
             self.rules(&path, &hub.rules());
             self.groups(&path.key("groups"), hub);
             let users = self.users(&path.key("users"), hub, file);
@@ -67,7 +68,7 @@ impl Check<'_> {
             self.warn(&rules.key(key), "this has no effect with `uplink: nat`".to_owned(), hint);
         }
         let access_list = self.access_list(&path.key("access_list"), hub, &users);
-        let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink, hub.uplink_rules);
+        let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink.clone(), hub.uplink_rules);
         model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, access_list, users }
     }
 
@@ -113,9 +114,31 @@ impl Check<'_> {
         network.prefix() <= 30
     }
 
+    /// Names of interfaces are names, and what one hub has to itself no other has.
+    fn uplink(&mut self, path: &Path, hub: &schema::Hub, earlier: &[model::Hub]) {
+        for (key, name) in hub.uplink.interfaces() {
+            let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | '%');
+            if name.is_empty() || name.len() > 15 || matches!(name, "." | "..") || name.contains(bad) {
+                let hint = Some("at most 15 characters, as `ip link` shows them");
+                self.error(&path.key(key), format!("`{name}` cannot be the name of an interface"), hint);
+            }
+            let taken = earlier.iter().find(|earlier| {
+                let mut names = earlier.uplink.interfaces();
+                key != "bridge" && names.any(|(other, used)| other != "bridge" && used == name)
+            });
+            if let Some(taken) = taken {
+                self.error(
+                    &path.key(key),
+                    format!("{name} is the uplink of hub {} already", taken.name),
+                    None,
+                );
+            }
+        }
+    }
+
     fn overlap(&mut self, path: &Path, hub: &schema::Hub, earlier: &model::Hub) {
         let message = format!("{} overlaps {} of hub {}", hub.network, earlier.network, earlier.name);
-        if hub.uplink == Uplink::Nat && earlier.uplink == Uplink::Nat {
+        if hub.uplink.is_nat() && earlier.uplink.is_nat() {
             let hint =
                 Some("with `uplink: nat` the host has both networks and cannot tell them apart: change one");
             self.error(path, message, hint);
