@@ -1,5 +1,6 @@
 //! The command line. One file per command; what they print is for people, unless `--json` asks for something else.
 
+mod bench;
 mod card;
 mod check;
 mod ctl;
@@ -33,6 +34,9 @@ enum Command {
     Check(Check),
     /// Ask or tell a running gateway. Exit code 0 when done, 1 when refused, 3 when no gateway answers.
     Ctl(ctl::Ctl),
+    /// Act as many native clients against an L2TP/IPsec server and measure.
+    #[command(hide = true)]
+    Bench(bench::Bench),
     /// Print the shell's completion script.
     #[command(hide = true)]
     Completion {
@@ -112,6 +116,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(run) => start::run(&run),
         Command::Check(check) => return check::check(&check.config),
         Command::Ctl(ctl) => return ctl::ctl(&ctl),
+        Command::Bench(bench) => bench::bench(&bench),
         Command::Completion { shell } => hooks::completion(shell),
         Command::Man => hooks::man(),
     };
@@ -160,6 +165,8 @@ mod tests {
             "sekisho ctl stories --failed --limit 5 --lang ja",
             "sekisho ctl why jiro@A",
             "sekisho ctl --socket /tmp/s reload --dry-run",
+            "sekisho bench load --server 127.0.0.1 --psk k --user u --password p --size 64,imix --burst 1,44",
+            "sekisho bench hold --server 127.0.0.1 --psk k --user u{n} --password p --clients 10",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

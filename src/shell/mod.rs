@@ -2,6 +2,7 @@
 //! the operating system and the sans-IO core, and decides nothing.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
 
+pub mod bench;
 pub mod config_file;
 pub mod control_socket;
 mod dh_pool;
