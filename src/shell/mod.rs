@@ -18,6 +18,7 @@ mod reload;
 mod run;
 mod sockets;
 mod state_file;
+mod steering;
 mod syscall;
 pub mod tap;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::uplink::{Gather, MAX_PIECES, Offload, split};
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,22 +43,28 @@ impl Uplink {
         Self { port, tap, gather: Gather::new(offload) }
     }
 
-    /// Appends the frames of one read to `out`; `space` is what the read fills, [`crate::uplink::LARGEST`] bytes. Returns whether there may
-    /// be more.
-    pub(super) fn receive(&self, space: &mut [u8], pool: &mut Pool, out: &mut Vec<PacketBuf>) -> bool {
-        match self.tap.recv(space) {
-            Ok(len) => {
-                if let Err(reason) = split(space.get(..len).unwrap_or_default(), pool, out) {
-                    tracing::debug!(tap = self.tap.name(), %reason, "frame from the host dropped");
-                }
-                true
+    /// Appends the frames of one read to `out`; `space` is what the read fills, [`crate::uplink::LARGEST`] bytes. Returns
+    /// whether there may be more.
+    ///
+    /// # Errors
+    /// When the interface is gone.
+    pub(super) fn receive(
+        &self,
+        space: &mut [u8],
+        pool: &mut Pool,
+        out: &mut Vec<PacketBuf>,
+    ) -> io::Result<bool> {
+        let len = match self.tap.recv(space) {
+            Ok(len) => len,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Ok(false);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(error) => {
-                tracing::warn!(tap = self.tap.name(), %error, "uplink failed");
-                false
-            }
+            Err(error) => return Err(error),
+        };
+        if let Err(reason) = split(space.get(..len).unwrap_or_default(), pool, out) {
+            tracing::debug!(tap = self.tap.name(), %reason, "frame from the host dropped");
         }
+        Ok(true)
     }
 
     /// Writes the frames that were put in. A host that takes no more loses them, as a cable would.
@@ -350,7 +356,7 @@ mod tests {
             let mut out = Vec::new();
             for _ in 0..1000 {
                 let mut frames = Vec::new();
-                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames) {
+                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames).unwrap() {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 self.large += usize::from(frames.len() > 1);

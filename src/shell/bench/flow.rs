@@ -210,7 +210,9 @@ impl Flow {
     /// Takes a packet of this flow that has arrived. `measured`: whether it is measured now.
     pub(super) fn arrived(&mut self, tag: Tag, len: usize, now: Instant, at: &Clock, measured: bool) {
         self.heard = Some(now);
-        self.in_flight = self.in_flight.saturating_sub(1);
+        // What was sent before it and is not here yet is lost, or so late that the server should have more to do.
+        let behind = self.next.saturating_sub(tag.number + 1);
+        self.in_flight = self.in_flight.min(usize::try_from(behind).unwrap_or(usize::MAX));
         if measured {
             self.counts.arrived += 1;
             self.counts.bytes += len as u64;
@@ -227,6 +229,7 @@ impl Flow {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tag {
     pub(super) flow: usize,
+    number: u64,
     nanos: u64,
 }
 
@@ -238,8 +241,9 @@ impl Tag {
             return None;
         }
         let &[f0, f1, f2, f3] = tag[4..].first_chunk()?;
+        let number = u64::from_be_bytes(*tag[8..].first_chunk()?);
         let nanos = u64::from_be_bytes(*tag[16..].first_chunk()?);
-        Some(Self { flow: u32::from_be_bytes([f0, f1, f2, f3]) as usize, nanos })
+        Some(Self { flow: u32::from_be_bytes([f0, f1, f2, f3]) as usize, number, nanos })
     }
 }
 
@@ -286,7 +290,7 @@ mod tests {
             let pseudo = inet::pseudo_header(SOURCE, *TARGET.ip(), Protocol::UDP, buf.len() - IPV4_HEADER);
             assert_eq!(inet::fold(inet::add(pseudo, &buf[IPV4_HEADER..])), 0);
             let tag = Tag::of(&buf).unwrap();
-            assert_eq!(tag, Tag { flow: 3, nanos: number });
+            assert_eq!(tag, Tag { flow: 3, number, nanos: number });
             flow.arrived(tag, buf.len(), began + Duration::from_micros(9), &clock, true);
         }
         assert_eq!((flow.counts.sent, flow.counts.received), (24, 24));
@@ -302,6 +306,18 @@ mod tests {
         assert_eq!(flow.due(), None);
         // What does not come is lost in the end.
         assert!(!flow.take_burst(now + STALL / 2) && flow.take_burst(now + STALL));
+        // One that arrives tells that those before it do not.
+        flow.set(Sizes::Fixed(64), 4, Pace::Window(4), now);
+        assert!(flow.take_burst(now));
+        let mut buf = PacketBuf::with_capacity(64);
+        for _ in 0..4 {
+            buf.clear();
+            flow.fill(&mut buf, 0, false);
+        }
+        let clock = Clock { began: now, from: now, to: now };
+        assert_eq!(flow.due(), None);
+        flow.arrived(Tag::of(&buf).unwrap(), 64, now, &clock, false);
+        assert_eq!(flow.due(), Some(now));
         flow.set(Sizes::Fixed(64), 2, Pace::Rate(1000.0), now);
         assert!(flow.take_burst(now) && !flow.take_burst(now + Duration::from_millis(1)));
         assert!(flow.take_burst(now + Duration::from_millis(2)));
