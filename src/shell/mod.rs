@@ -2,6 +2,7 @@
 //! the operating system and the sans-IO core, and decides nothing.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
 
+pub mod bench;
 mod cable;
 pub mod config_file;
 pub mod control_socket;
@@ -22,6 +23,7 @@ mod reload;
 mod run;
 mod sockets;
 mod state_file;
+mod steering;
 mod syscall;
 pub mod tap;
 #[cfg(test)]

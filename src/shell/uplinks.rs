@@ -390,7 +390,7 @@ mod tests {
             let mut out = Vec::new();
             for _ in 0..1000 {
                 let mut frames = Vec::new();
-                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames) {
+                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames).unwrap() {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 self.large += usize::from(frames.len() > 1);

@@ -7,6 +7,7 @@
 mod batch;
 mod deadlines;
 mod drops;
+mod fair;
 mod half_open;
 mod ports;
 mod refusals;
@@ -28,6 +29,7 @@ use crate::penalty::{self, Doorman};
 use crate::story::Cause;
 use batch::Delivery;
 use deadlines::Deadlines;
+use fair::Fair;
 use half_open::HalfOpens;
 use ports::{Holder, Ports};
 use refusals::Refusals;
@@ -154,6 +156,9 @@ pub struct Worker {
     pool: Pool,
     opening: Vec<OpenJob>,
     opening_from: Vec<(PeerKey, Path)>,
+    fair: Fair<OpenJob, Path>,
+    /// When packets were opened last.
+    turned: Instant,
     deliveries: Vec<Delivery>,
     drops: Drops,
     refusals: Refusals,
@@ -188,6 +193,8 @@ impl Worker {
             pool: Pool::default(),
             opening: Vec::new(),
             opening_from: Vec::new(),
+            fair: Fair::default(),
+            turned: clock.now,
             deliveries: Vec::new(),
             drops: Drops::default(),
             refusals: Refusals::default(),
@@ -238,7 +245,8 @@ impl Worker {
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.next()
+        // Packets that wait for their peers' next turn wait for nothing else.
+        if self.fair.has_waiting() { Some(self.turned) } else { self.deadlines.next() }
     }
 
     /// Sets a port number aside for an uplink, a bridge or a monitor of this worker.
@@ -320,8 +328,9 @@ impl Worker {
         self.finish(clock, effects);
     }
 
-    /// Fires every timer that is due.
+    /// Fires every timer that is due, and gives packets that waited their turn.
     pub fn handle_timeout(&mut self, clock: Clock, effects: &mut Effects) {
+        self.open_all(clock);
         while let Some(key) = self.deadlines.expire(clock.now) {
             match key {
                 TimerKey::HalfOpen(cookie) => self.half_open_timeout(clock, cookie),
@@ -445,7 +454,11 @@ impl Worker {
             } else {
                 self.outbox.asks.extend(peer.news().map(Ask::Running));
                 let wanted = peer.poll_timeout();
-                self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, wanted);
+                // Every packet puts off what silence would bring. The deadline stays where it is and finds nothing to do
+                // once in its time, rather than being filed anew with every packet.
+                if wanted.is_none() || wanted < peer.filed || peer.filed.is_none() {
+                    self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, wanted);
+                }
             }
         }
         if self.touched.is_empty() {
