@@ -732,7 +732,7 @@ fn dhcp_options_and_reservations_are_read_and_checked() {
 fn an_uplink_is_a_word_or_names_interfaces() {
     let uplink = |text: &str| {
         let text = format!(
-            "ipsec: {{ psk: kT7nVpQ2xWz9RbHm4cJd }}\nhubs: {{ A: {{ network: 10.1.0.0/24, uplink: {text} }}, B: {{ network: 10.2.0.0/24, uplink: {{ interface: eth9 }} }} }}"
+            "ipsec: {{ psk: kT7nVpQ2xWz9RbHm4cJd }}\ndefault_hub: A\nhubs: {{ A: {{ network: 10.1.0.0/24, uplink: {text} }}, B: {{ network: 10.2.0.0/24, uplink: {{ interface: eth9 }} }} }}"
         );
         match read(&text) {
             Ok(loaded) => loaded.config.hubs[0].uplink.to_string(),
@@ -752,6 +752,14 @@ fn an_uplink_is_a_word_or_names_interfaces() {
         ["{ interface: eth9 }", "{ bridge: a-name-too-long-for-it }", "{ tap: a/b }", "{ tap: a, bridge: b }", "{}", "{ bridg: a }", "5"]
             .map(uplink)
             .join("\n"),
-        @""
+        @r"
+    :3:104: error: hubs.B.uplink.interface: eth9 is the uplink of hub A already
+    :3:46: error: hubs.A.uplink.bridge: `a-name-too-long-for-it` cannot be the name of an interface
+    :3:46: error: hubs.A.uplink.tap: `a/b` cannot be the name of an interface
+    :3:36: error: hubs.A.uplink: `tap` goes with no other key here
+    :3:36: error: hubs.A.uplink: one of `tap`, `bridge` and `interface` is needed here
+    :3:36: error: hubs.A.uplink: one of `tap`, `bridge` and `interface` is needed here
+    :3:36: error: hubs.A.uplink: found a number, expected a word, or a mapping with `tap`, `bridge` or `interface`
+    "
     );
 }

@@ -408,9 +408,7 @@ fn thousands_of_idle_hubs_cost_nothing() {
     let hubs: String = (0..4000)
         .map(|n| {
             let (a, b) = (n / 64, n % 64 * 4);
-            format!(
-                "  H{n}: {{ network: 10.{a}.{b}.0/24, users: {{ u: {{ password: 'only u knows' }} }} }}\n"
-            )
+            format!("  H{n}: {{ network: 10.{a}.{b}.0/24, users: {{ u: {{ password: u-pw }} }} }}\n")
         })
         .collect();
     let mut w = World::with(&format!(
