@@ -15,6 +15,7 @@ mod amount;
 mod calendar;
 pub mod changes;
 mod check;
+pub mod clients;
 mod edit_distance;
 mod finding;
 mod limit;
@@ -23,6 +24,7 @@ mod model;
 mod network;
 mod peer_settings;
 mod position;
+mod routes;
 mod rules;
 pub mod schema;
 mod terms;
@@ -46,6 +48,7 @@ pub use model::{
     Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User,
 };
 pub use network::{AddressRange, Network};
+pub use routes::Route;
 pub use rules::Rules;
 pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink, UplinkRules};
 pub use terms::{Denied, Terms};

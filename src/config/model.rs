@@ -1,10 +1,12 @@
 //! The checked configuration: complete, consistent, every default filled in, every override resolved.
 
+use super::clients::Client;
 use super::{
     AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
     UplinkRules,
 };
 use crate::identity::folded;
+use crate::ike::ClientHint;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -18,6 +20,8 @@ pub struct Config {
     pub listen: Listen,
     /// Keys and algorithms.
     pub ipsec: Ipsec,
+    /// What is different for kinds of clients, no kind twice.
+    pub clients: Vec<(ClientHint, Client)>,
     /// The hub of a user who names none, as an index into `hubs`; `None` when such a user belongs nowhere.
     pub default_hub: Option<usize>,
     /// The hubs in the order of their [`folded`] names. At least one; names differ in more than case.

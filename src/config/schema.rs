@@ -3,8 +3,9 @@
 //! These types know shapes, units and defaults, and nothing of the rules between keys (that is `check`). The comment of
 //! a field is the short form of its section in `docs/configuration.md`.
 
+use super::clients::Client;
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span};
+use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Route, Secret, Span};
 use crate::ppp::AuthMethod;
 use serde::{
     Deserialize, Deserializer,
@@ -26,6 +27,9 @@ pub struct File {
     /// Keys and algorithms of the outer tunnel.
     #[serde(default)]
     pub ipsec: Ipsec,
+    /// How kinds of clients are treated, where that differs from what is built in.
+    #[serde(default)]
+    pub clients: BTreeMap<String, Client>,
     /// The hub of a user who names none; the only hub when there is one; `none` for nobody.
     pub default_hub: Option<String>,
     /// The virtual Ethernet hubs by name.

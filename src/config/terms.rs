@@ -1,7 +1,7 @@
 //! What a user may do, when every place has been asked.
 
 use super::rules::Rules;
-use super::{Access, Hours, Limit, Offset, OnLimit, Rate};
+use super::{Access, Hours, Limit, Offset, OnLimit, Rate, Route};
 use std::time::Duration;
 
 /// The rules for one user, complete. What is not limited is `None`.
@@ -39,6 +39,8 @@ pub struct Terms {
     pub rate_down: Option<Rate>,
     /// Broadcast, multicast and flooded frames a second, at least 1.
     pub broadcasts: u32,
+    /// Networks behind the hub that clients are told by DHCP.
+    pub routes: Vec<Route>,
 }
 
 impl From<Rules> for Terms {
@@ -62,6 +64,7 @@ impl From<Rules> for Terms {
             rate_up: Limit::of(rules.rate_up),
             rate_down: Limit::of(rules.rate_down),
             broadcasts: rules.broadcasts.unwrap_or(50),
+            routes: rules.routes.unwrap_or_default(),
         }
     }
 }

@@ -101,6 +101,10 @@ impl Gatehouse {
             for link in links {
                 if let Some(session) = self.sessions.get_mut(link) {
                     session.terms = user.terms.clone();
+                    let routes = place::routes(&session.terms);
+                    if let Some((port, hub)) = session.port.zip(place::at(&mut self.hubs, id)) {
+                        hub.set_routes(port, routes);
+                    }
                 }
                 self.look_later(clock, link);
             }

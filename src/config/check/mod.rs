@@ -3,6 +3,7 @@
 //! A rule that infers something from what is *absent* ("no such hub") is silent where a fault was left out while
 //! reading: the absent thing may be in the part that could not be read.
 
+mod clients;
 mod hubs;
 mod keys;
 mod rules;
@@ -38,7 +39,10 @@ pub(super) fn check(
     let psks = check.psks(file);
     let groups = check.psk_groups(file);
     check.raw_l2tp(file, &hubs);
+    let clients = check.clients(file);
     let ppp = check.ppp(&file.ppp);
+    let networks: Vec<_> = file.hubs.values().map(|hub| hub.network).collect();
+    check.routes(&Path::of(&["sessions"]), file.sessions.routes.as_ref(), &networks);
     let sessions = check.sessions(&file.sessions);
     let limits = check.limits(&file.limits);
     if !(1..=64).contains(&file.workers) {
@@ -48,6 +52,7 @@ pub(super) fn check(
     (!broken).then(|| Config {
         listen,
         ipsec: model::Ipsec::new(file.ipsec.policy, psks, groups),
+        clients,
         default_hub,
         hubs,
         ppp,
