@@ -4,8 +4,9 @@ import re
 
 from lib.gateway import default_config
 from lib.settings import BINARY
-from lib.shell import run, wait_for
+from lib.shell import run
 
+TAP = "lan0"
 OPTIONS = {"ntp": ["10.62.0.7"], "wins": ["10.62.0.8"], "netbios_node_type": "hybrid", "netbios_scope": "rig",
            "domain": "rig.example", "search": ["lab.example", "office.example"], "wpad": "http://proxy.rig.example/wpad.dat",
            "dns": ["10.62.0.1", "9.9.9.9"], "lease": "10m", "range": "10.62.0.10-10.62.0.50",
@@ -17,10 +18,10 @@ EXPECTED = {"subnet": "255.255.255.0", "router": "10.62.0.1", "dns": "10.62.0.1 
 
 def scenario(rig):
     config = default_config()
-    config["hubs"]["LAN"] = {"network": "10.62.0.0/24", "uplink": "tap", "dhcp": dict(OPTIONS),
+    config["hubs"]["LAN"] = {"network": "10.62.0.0/24", "uplink": {"tap": TAP}, "dhcp": dict(OPTIONS),
                              "users": {"erin": {"password": "erin-pw-of-the-rig"}}}
     rig.start_gateway(config)
-    tap = interface(rig)
+    tap = TAP
     mac = json.loads(run("ip", "-j", "link", "show", tap, namespace="srv").stdout)[0]["address"]
     run("ip", "link", "set", tap, "up", namespace="srv")
 
@@ -54,19 +55,10 @@ def scenario(rig):
     # The file is written every five seconds, and at the end.
     rig.gateway.stop()
     rig.gateway.start()
-    tap = interface(rig)
     run("ip", "link", "set", tap, "address", mac, "up", namespace="srv")
     rig.check(udhcpc(rig, tap)["ip"] == first, "the same address after a restart")
     rig.check(len(ctl(rig, "dhcp", "list", "--hub", "LAN")) == 2, "both leases are there after a restart")
     rig.stop_gateway()
-
-
-def interface(rig):
-    def found():
-        rows = rig.gateway.records(rig.gateway.mark)
-        return [row["interface"] for row in rows if row["message"] == "uplink opened" and row.get("hub") == "LAN"]
-    wait_for(found, 10, "the hub's TAP is there")
-    return found()[0]
 
 
 def udhcpc(rig, tap):
