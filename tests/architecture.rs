@@ -68,8 +68,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "config",
             &[
-                "crypto", "ike", "l2tp", "ppp", "peer", "penalty", "hub", "wire", "identity", "packet",
-                "entropy",
+                "crypto", "ike", "esp", "l2tp", "ppp", "peer", "penalty", "hub", "wire", "identity",
+                "packet", "entropy",
             ],
         ),
     ])

@@ -228,6 +228,7 @@ const SESSIONS: &[Column] = &[
     text("ADDRESS"),
     text("FROM"),
     long("CLIENT"),
+    text("STRENGTH"),
     number("UP"),
     number("IDLE"),
     number("IN"),
@@ -242,6 +243,10 @@ fn session_cells(row: SessionRow) -> Vec<String> {
         dash(row.address),
         row.from,
         or_dash(if row.client.is_empty() { row.device } else { row.client }),
+        match row.protection.bits {
+            0 => "none".to_owned(),
+            bits => format!("{} {bits}", row.protection.strength),
+        },
         short(row.seconds),
         short(row.idle_seconds),
         bytes(row.traffic.inbound_bytes),
@@ -264,11 +269,17 @@ fn session(row: &SessionRow, lang: Lang, width: Option<usize>) -> String {
         ("Out", format!("{}, {} packets", bytes(traffic.outbound_bytes), traffic.outbound_packets)),
         ("Port", format!("{}, worker {}", dash(row.port.as_ref()), row.worker)),
     ];
+    let protection = &row.protection;
+    if protection.is_unknown() {
+        lines.push(("Strength", "none: L2TP in clear text".to_owned()));
+    } else {
+        lines.push(("Phase 1", protection.phase1.to_string()));
+        lines.push(("Phase 2", protection.phase2.to_string()));
+        lines.push(("Strength", format!("{} ({} bits)", protection.strength, protection.bits)));
+    }
     let Some(story) = &row.story else { return points(&lines, width) };
     let detail = &story.detail;
-    for (label, text) in
-        [("IKE", &detail.ike), ("ESP", &detail.esp), ("NAT", &detail.nat), ("Password", &detail.auth)]
-    {
+    for (label, text) in [("NAT", &detail.nat), ("Password", &detail.auth)] {
         if !text.is_empty() {
             lines.push((label, text.clone()));
         }

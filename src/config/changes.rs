@@ -3,6 +3,7 @@
 
 use super::{Config, Dns, Hub, Listen, OnLimit, Psk, Span, User, model};
 use crate::identity::folded;
+use crate::ike::ClientHint;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -99,6 +100,7 @@ impl Config {
         list.listen(&self.listen, &new.listen);
         list.field("ipsec.policy", self.ipsec.policy, new.ipsec.policy, Effect::NewConnections);
         list.psks(self, new, unix);
+        list.clients(self, new);
         let name = |config: &Self| config.default_hub().map_or("none", |hub| &hub.name).to_owned();
         list.field("default_hub", name(self), name(new), Effect::NewConnections);
         list.hubs(&self.hubs, &new.hubs, unix);
@@ -165,6 +167,18 @@ impl List {
         self.field("listen.ports", ports(old), ports(new), Effect::Restart);
         self.field("listen.l2tp_ipsec", old.l2tp_ipsec, new.l2tp_ipsec, Effect::Restart);
         self.field("listen.raw_l2tp", old.raw_l2tp, new.raw_l2tp, Effect::NewConnections);
+    }
+
+    fn clients(&mut self, old: &Config, new: &Config) {
+        for (name, hint) in ClientHint::ALL {
+            let of = |config: &Config| {
+                config.clients.iter().find(|(kind, _)| *kind == hint).map(|(_, client)| client.clone())
+            };
+            if of(old).unwrap_or_default() != of(new).unwrap_or_default() {
+                let key = format!("clients.{name}");
+                self.push(key, "another treatment", Touches::Nobody, Effect::NewConnections);
+            }
+        }
     }
 
     fn psks(&mut self, old: &Config, new: &Config, unix: u64) {
@@ -403,6 +417,7 @@ fn compare(old: &User, new: &User, unix: u64, differs: &mut impl FnMut(String, S
         ("volume", limit(was.volume), limit(is.volume), Sessions::Terms),
         ("rate_up", limit(was.rate_up), limit(is.rate_up), Sessions::Terms),
         ("rate_down", limit(was.rate_down), limit(is.rate_down), Sessions::Terms),
+        ("routes", joined(&was.routes), joined(&is.routes), Sessions::Terms),
         ("own_address", was.own_address.to_string(), is.own_address.to_string(), Sessions::Next),
     ] {
         if was != is {

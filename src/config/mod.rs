@@ -16,6 +16,7 @@ mod amount;
 mod calendar;
 pub mod changes;
 mod check;
+pub mod clients;
 mod dhcp_options;
 pub mod edit;
 mod edit_distance;
@@ -26,6 +27,7 @@ mod model;
 mod network;
 mod peer_settings;
 mod position;
+mod routes;
 mod rules;
 pub mod schema;
 mod terms;
@@ -50,6 +52,7 @@ pub use model::{
     Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User,
 };
 pub use network::{AddressRange, Network};
+pub use routes::Route;
 pub use rules::Rules;
 pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, UplinkRules};
 pub use terms::{Denied, Terms};

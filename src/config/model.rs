@@ -1,11 +1,13 @@
 //! The checked configuration: complete, consistent, every default filled in, every override resolved.
 
+use super::clients::Client;
 use super::{
     AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
     UplinkRules,
 };
 use crate::hub::{access, dhcp};
 use crate::identity::folded;
+use crate::ike::ClientHint;
 use crate::penalty;
 use crate::wire::ether::Mac;
 use std::{
@@ -21,6 +23,8 @@ pub struct Config {
     pub listen: Listen,
     /// Keys and algorithms.
     pub ipsec: Ipsec,
+    /// What is different for kinds of clients, no kind twice.
+    pub clients: Vec<(ClientHint, Client)>,
     /// The hub of a user who names none, as an index into `hubs`; `None` when such a user belongs nowhere.
     pub default_hub: Option<usize>,
     /// The hubs in the order of their [`folded`] names. At least one; names differ in more than case.

@@ -4,9 +4,10 @@
 //! a field is the short form of its section in `docs/configuration.md`.
 
 use super::access::AccessRule;
+use super::clients::Client;
 use super::dhcp_options::{DhcpOption, NodeType, Reservation};
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Uplink, Volume};
+use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Route, Secret, Span, Uplink, Volume};
 use crate::penalty::Prefix;
 use crate::ppp::AuthMethod;
 use serde::{
@@ -29,6 +30,9 @@ pub struct File {
     /// Keys and algorithms of the outer tunnel.
     #[serde(default)]
     pub ipsec: Ipsec,
+    /// How kinds of clients are treated, where that differs from what is built in.
+    #[serde(default)]
+    pub clients: BTreeMap<String, Client>,
     /// The hub of a user who names none; the only hub when there is one; `none` for nobody.
     pub default_hub: Option<String>,
     /// The virtual Ethernet hubs by name.

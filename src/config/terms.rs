@@ -2,7 +2,7 @@
 
 use super::rules::Rules;
 use super::units::month_of;
-use super::{Access, Hours, Limit, Offset, OnLimit, Rate};
+use super::{Access, Hours, Limit, Offset, OnLimit, Rate, Route};
 use std::time::Duration;
 
 /// The rules for one user, complete. What is not limited is `None`.
@@ -44,6 +44,8 @@ pub struct Terms {
     pub multicast: bool,
     /// Bytes that the user may move in a month, at least a million.
     pub volume: Option<u64>,
+    /// Networks behind the hub that clients are told by DHCP.
+    pub routes: Vec<Route>,
 }
 
 impl From<Rules> for Terms {
@@ -69,6 +71,7 @@ impl From<Rules> for Terms {
             broadcasts: rules.broadcasts.unwrap_or(50),
             multicast: rules.multicast.unwrap_or(true),
             volume: Limit::of(rules.volume).map(|volume| volume.0),
+            routes: rules.routes.unwrap_or_default(),
         }
     }
 }

@@ -364,6 +364,7 @@ fn session_row(clock: Clock, gatehouse: &Gatehouse, session: &Session, with_stor
         idle_seconds: clock.now.saturating_duration_since(heard).as_secs(),
         worker: session.link.worker.0,
         port: session.port.map(|port| port.to_string()),
+        protection: attempt.map(|attempt| attempt.detail().protection.clone()).unwrap_or_default(),
         traffic: session.meter.traffic(),
         story: attempt.filter(|_| with_story).map(|attempt| Story::running(attempt, clock.now)),
     }

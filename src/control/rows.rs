@@ -1,7 +1,7 @@
 //! The rows of answers. Field names are the protocol: they may be added to, not renamed.
 
 use crate::peer::Traffic;
-use crate::story::Story;
+use crate::story::{Protection, Story};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -111,6 +111,9 @@ pub struct SessionRow {
     pub idle_seconds: u64,
     pub worker: u8,
     pub port: Option<String>,
+    /// What was negotiated and how strong it is; none in clear text.
+    #[serde(default, skip_serializing_if = "Protection::is_unknown")]
+    pub protection: Protection,
     #[serde(flatten)]
     pub traffic: Traffic,
     /// How it came about; in `session_show` alone.

@@ -56,6 +56,12 @@ pub(super) fn client_policy(terms: &config::Terms) -> hub::Policy {
     }
 }
 
+/// The routes that a user's links are told.
+pub(super) fn routes(terms: &config::Terms) -> Vec<hub::dhcp::Route> {
+    let network = |to: config::Network| Network { address: to.address(), prefix: to.prefix() };
+    terms.routes.iter().map(|route| (network(route.to), route.via)).collect()
+}
+
 /// How fast a user's links may be.
 pub(super) fn rates(terms: &config::Terms) -> Rates {
     Rates { up: terms.rate_up.map(|rate| rate.0), down: terms.rate_down.map(|rate| rate.0) }
@@ -158,6 +164,7 @@ impl Gatehouse {
             }
         };
         ingress.set_address(Some(address));
+        hub.set_routes(port, routes(&session.terms));
         session.port = Some(port);
         session.address = Some(address);
         let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;

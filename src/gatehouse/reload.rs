@@ -109,6 +109,10 @@ impl Gatehouse {
                     });
                     let (rates, dead_after) = (place::rates(&session.terms), session.terms.dead_after);
                     out.answers.push(Answer::Renewed { link, policy, rates, dead_after });
+                    let routes = place::routes(&session.terms);
+                    if let Some((port, hub)) = session.port.zip(place::at(&mut self.hubs, id)) {
+                        hub.set_routes(port, routes);
+                    }
                 }
                 self.look_later(clock, link);
             }

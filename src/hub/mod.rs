@@ -50,6 +50,7 @@ pub use crate::wire::ether::Mac;
 
 use crate::entropy::Entropy;
 use crate::identity::{Authenticated, folded, same_name};
+use dhcp::Route;
 use fdb::{Flags, Service, Value, station};
 use ingress::Gate;
 use learning::{Movers, Turns};
@@ -177,6 +178,8 @@ struct Record {
     /// When a conflict, or a refusal, behind this port was last told of.
     conflict_told: Option<u32>,
     refusal_told: Option<u32>,
+    /// For client ports: routes to be told by DHCP in place of the hub's.
+    routes: Option<Vec<Route>>,
 }
 
 impl Record {
@@ -197,6 +200,7 @@ impl Record {
             known,
             conflict_told: None,
             refusal_told: None,
+            routes: None,
         }
     }
 }
@@ -462,6 +466,13 @@ impl Hub {
         self.set_gates();
         self.publish();
         Some(policy)
+    }
+
+    /// Gives a client's port routes of its own, to be told by DHCP in place of the hub's.
+    pub fn set_routes(&mut self, port: PortId, routes: Vec<Route>) {
+        if let Some(record) = self.ports.get_mut(&port) {
+            record.routes = Some(routes);
+        }
     }
 
     /// Closes a port: its [`Ingress`] sends nothing from now on, wherever it is. Its stations are gone, its lease is

@@ -119,7 +119,7 @@ mod tests {
 
     fn receive(socket: &PacketSocket) -> Vec<u8> {
         let mut space = vec![0; 70_000];
-        for _ in 0..500 {
+        for _ in 0..5_000 {
             match socket.recv(&mut space) {
                 Ok(length) => return space[..length].to_vec(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -93,7 +93,12 @@ impl Worker {
                     return self.sort_ike(clock, path, at, buf);
                 }
                 Ok(natt::Class::Esp(spi, _)) => Ok(spi),
-                Ok(natt::Class::Keepalive) => Err(Drop::Keepalive),
+                Ok(natt::Class::Keepalive) => {
+                    if !self.by_path.contains_key(&path) {
+                        self.strays.note(clock.now, path.remote.ip());
+                    }
+                    Err(Drop::Keepalive)
+                }
                 Err(error) => Err(error.into()),
             },
             Encap::Esp => esp::Header::parse(&buf).map(|header| header.spi).map_err(Drop::from),

@@ -24,7 +24,9 @@ use crate::entropy::Entropy;
 use crate::hub::{HubId, Ingress, Notices, PortId, Scope, View};
 use crate::ike;
 use crate::packet::{Drop, PacketBuf, Path, Pool, Transmit, WorkerId};
-use crate::peer::{Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, PskId, Settings, SpiChange};
+use crate::peer::{
+    Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, PskId, Settings, SpiChange, Strays,
+};
 use crate::penalty::{self, Doorman};
 use crate::story::Cause;
 use batch::Delivery;
@@ -145,6 +147,7 @@ pub struct Worker {
     by_cookie: FxHashMap<u64, PeerKey>,
     /// Peers by the way that their IKE goes, for a new Phase 1 of a known device. The sender chose it: std's hash.
     by_path: HashMap<Path, Vec<PeerKey>>,
+    strays: Strays,
     /// Peers that speak clear-text L2TP.
     by_raw: HashMap<SocketAddr, PeerKey>,
     half_opens: HalfOpens,
@@ -183,6 +186,7 @@ impl Worker {
             by_spi: FxHashMap::default(),
             by_cookie: FxHashMap::default(),
             by_path: HashMap::new(),
+            strays: Strays::default(),
             by_raw: HashMap::new(),
             half_opens: HalfOpens::default(),
             ports: Ports::new(id),
@@ -379,6 +383,7 @@ impl Worker {
             settings: &self.settings,
             entropy: &mut self.entropy,
             spi_taken: &|spi| self.by_spi.contains_key(&spi),
+            strays: &self.strays,
             worker: self.id,
             out: &mut self.outbox,
         };

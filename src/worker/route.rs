@@ -208,14 +208,15 @@ impl Worker {
     /// not say that it has begun anew), or makes a new one.
     ///
     /// Most renewals stay on port 4500 from their first message on (RFC 3947 section 4), but libreswan begins each on port
-    /// 500, as a device does that connects. Behind a carrier's NAT such a device may have the port, the private address
-    /// and the key of one that has died: what begins on port 500 renews a peer only if it may be libreswan and that
-    /// peer is alive.
+    /// 500, and Apple's clients one whose first message got no answer on 4500, as a device does that connects. Behind a carrier's NAT such a device may have the port, the private address
+    /// and the key of one that has died: what begins on port 500 renews a peer only if it may be one of these and that
+    /// peer is alive. (Apple says INITIAL-CONTACT when it connects, which ends what the peer had.)
     fn establish(&mut self, clock: Clock, sa: IsakmpSa, attempt: Attempt) {
         let cookie = number(sa.cookies.responder);
         let path = sa.path;
         let renewal = attempt.path == path;
-        let begins_on_500 = matches!(sa.fingerprint.hint, ClientHint::Libreswan | ClientHint::Unknown);
+        let begins_on_500 =
+            matches!(sa.fingerprint.hint, ClientHint::Libreswan | ClientHint::Apple | ClientHint::Unknown);
         let known = self.by_path.get(&path).and_then(|keys| {
             let peers = keys
                 .iter()

@@ -4,6 +4,7 @@
 //! reading: the absent thing may be in the part that could not be read.
 
 mod access;
+mod clients;
 mod dhcp;
 mod hubs;
 mod keys;
@@ -41,7 +42,10 @@ pub(super) fn check(
     let psks = check.psks(file);
     let groups = check.psk_groups(file);
     check.raw_l2tp(file, &hubs);
+    let clients = check.clients(file);
     let ppp = check.ppp(&file.ppp);
+    let networks: Vec<_> = file.hubs.values().map(|hub| hub.network).collect();
+    check.routes(&Path::of(&["sessions"]), file.sessions.routes.as_ref(), &networks);
     let sessions = check.sessions(&file.sessions);
     let limits = check.limits(&file.limits);
     let penalties = check.penalties(&file.penalties);
@@ -52,6 +56,7 @@ pub(super) fn check(
     (!broken).then(|| Config {
         listen,
         ipsec: model::Ipsec::new(file.ipsec.policy, psks, groups),
+        clients,
         default_hub,
         hubs,
         ppp,
