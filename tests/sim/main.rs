@@ -22,5 +22,7 @@ mod limits;
 mod many;
 mod moves;
 mod mtu;
+mod penalty;
+mod policies;
 mod rekey;
 mod traffic;
