@@ -4,6 +4,8 @@
 //! The mutations are the same in every run. An input that fails is left in `tests/fuzz/artifacts/<target>/`.
 //! `SEKISHO_FUZZ_ROUNDS` multiplies how many there are, for a longer look without libFuzzer.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 #[path = "fuzz/mutate.rs"]
 mod mutate;
 #[path = "fuzz/seeds.rs"]

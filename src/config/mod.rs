@@ -11,10 +11,13 @@
 //! Nothing here opens a file or reads a clock: text, file mode and the time come in as arguments, so that a test can
 //! say what the day is.
 
+mod access;
 mod amount;
 mod calendar;
 pub mod changes;
 mod check;
+mod dhcp_options;
+pub mod edit;
 mod edit_distance;
 mod finding;
 mod limit;

@@ -133,8 +133,35 @@ pub enum Command {
         #[serde(default)]
         lang: Lang,
     },
+    /// The access list of a hub, with what each rule has met.
+    AclList {
+        /// The hub.
+        hub: String,
+    },
+    /// Who has failed lately, and how they are treated.
+    BanList {},
+    /// Bars a source or a user.
+    BanAdd {
+        /// An address, a prefix, or a user (`jiro`, `jiro@HUB1`).
+        who: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// Lets a source or a user off; everybody if nobody is named.
+    BanClear {
+        /// An address, a prefix, or a user, as `ban_list` shows them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+    },
     /// Why packets went no further, by worker.
     Drops {},
+    /// Lets a user in for a minute who is in no file, for a self-test; the answer has name and password.
+    Guest {
+        /// The hub.
+        hub: String,
+    },
+    /// Sends that user away again.
+    GuestLeaves {},
     /// Reads the configuration file again.
     Reload {
         /// Only says what would change.
@@ -164,7 +191,11 @@ impl Command {
             | Self::SessionKick { .. }
             | Self::MacDelete { .. }
             | Self::IpDelete { .. }
-            | Self::DhcpRelease { .. } => true,
+            | Self::DhcpRelease { .. }
+            | Self::Guest { .. }
+            | Self::GuestLeaves {}
+            | Self::BanAdd { .. }
+            | Self::BanClear { .. } => true,
             Self::Reload { dry_run } => !dry_run,
             _ => false,
         }

@@ -5,6 +5,7 @@
 mod admission;
 #[cfg(test)]
 pub(crate) mod for_tests;
+mod penalty;
 mod place;
 mod reload;
 #[cfg(test)]
@@ -14,10 +15,12 @@ mod session;
 mod stories;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod watch;
 
 pub use session::Session;
 pub use stories::Stories;
+pub use volume::SavedVolume;
 
 use crate::config::{self, Config};
 use crate::entropy::Entropy;
@@ -25,8 +28,10 @@ use crate::hub::{Forward, Hub, HubId, KnownStation, Mac, PortId, UplinkPermit, V
 use crate::identity::folded;
 use crate::packet::PacketBuf;
 use crate::peer::{Answer, Ask, LinkKey};
+use crate::penalty::{Change, Ledger};
 use crate::story::Cause;
 use crate::worker::Clock;
+use penalty::Queue;
 use roll::Roll;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +56,8 @@ pub struct Output {
     pub answers: Vec<Answer>,
     /// Frames of the hubs' services.
     pub frames: Vec<ServiceFrame>,
+    /// How sources are treated from now on, for every worker.
+    pub standings: Vec<Change>,
 }
 
 /// The one owner of what all workers share.
@@ -64,6 +71,12 @@ pub struct Gatehouse {
     next_hub: u32,
     sessions: Roll,
     watch: Watch,
+    volumes: volume::Volumes,
+    penalties: Ledger,
+    /// Who waits to be judged.
+    queue: Queue,
+    /// Not told yet.
+    standings: Vec<Change>,
     stories: Stories,
     /// The name servers of the host, for hubs that pass them on.
     host_dns: Vec<std::net::Ipv4Addr>,
@@ -87,6 +100,10 @@ impl Gatehouse {
             next_hub: 0,
             sessions: Roll::default(),
             watch: Watch::default(),
+            volumes: volume::Volumes::default(),
+            penalties: Ledger::new(config.penalties.clone()),
+            queue: Queue::default(),
+            standings: Vec::new(),
             stories: Stories::default(),
             host_dns,
             entropy: entropy.fork(),
@@ -244,12 +261,15 @@ impl Gatehouse {
     /// Handles what a worker asks or tells.
     pub fn handle_ask(&mut self, clock: Clock, ask: Ask, out: &mut Output) {
         match ask {
-            Ask::Authenticate(ask) => self.authenticate(clock, *ask, &mut out.answers),
+            Ask::Authenticate(ask) => self.admit(clock, ask, &mut out.answers),
             Ask::Join { link, port, asked } => {
                 let answer = self.join(clock, link, port, asked);
                 out.answers.push(answer);
             }
-            Ask::Leave { link, .. } => self.leave(clock, link),
+            Ask::Leave { link, .. } => {
+                self.queue.remove(link);
+                self.leave(clock, link);
+            }
             Ask::Notice { hub, notice } => {
                 let mut events = crate::hub::Output::default();
                 if let Some(owner) = self.hub_mut(hub) {
@@ -262,20 +282,26 @@ impl Gatehouse {
             Ask::Renewal(attempt) => self.stories.forget(attempt),
             Ask::Ended(record) => {
                 stories::tell(&record);
+                self.count_key(clock, &record);
                 self.stories.keep(*record);
             }
         }
+        self.tell_standings(out);
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.hubs.iter().filter_map(Hub::poll_timeout).chain(self.watch.next()).min()
+        let own = [self.watch.next(), self.queue.next(), self.penalties.poll_timeout()];
+        self.hubs.iter().filter_map(Hub::poll_timeout).chain(own.into_iter().flatten()).min()
     }
 
     /// Ends sessions whose time is over; ages tables and leases.
     pub fn handle_timeout(&mut self, clock: Clock, out: &mut Output) {
         self.end_what_is_over(clock, out);
+        self.judge_those_who_waited(clock, out);
+        self.penalties.handle_timeout(clock.now, &mut self.standings);
+        self.tell_standings(out);
         for n in 0..self.hubs.len() {
             let Some(hub) =
                 self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now))
@@ -319,6 +345,7 @@ impl Gatehouse {
         let known = self.sessions.get(link).is_some();
         if known {
             self.evict(clock, link, cause, &mut out.answers);
+            self.tell_standings(out);
         }
         known
     }

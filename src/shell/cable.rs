@@ -72,25 +72,41 @@ impl Uplink {
 
     /// Appends the frames of one read to `out`; `space` is what the read fills, [`crate::uplink::LARGEST`] bytes. Returns
     /// whether there may be more.
-    pub(super) fn receive(&self, space: &mut [u8], pool: &mut Pool, out: &mut Vec<PacketBuf>) -> bool {
+    ///
+    /// # Errors
+    /// When the interface is gone.
+    pub(super) fn receive(
+        &self,
+        space: &mut [u8],
+        pool: &mut Pool,
+        out: &mut Vec<PacketBuf>,
+    ) -> io::Result<bool> {
         let received = match &self.device {
             Device::Tap(tap) => tap.recv(space),
             Device::Wire(wire) => wire.recv(space),
-            Device::Queue(_) => return false,
+            Device::Queue(_) => return Ok(false),
         };
-        match received {
-            Ok(len) => {
-                if let Err(reason) = split(space.get(..len).unwrap_or_default(), pool, out) {
-                    tracing::debug!(device = self.device.name(), %reason, "frame from the host dropped");
-                }
-                true
+        let len = match received {
+            Ok(len) => len,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Ok(false);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(error) => {
-                tracing::warn!(device = self.device.name(), %error, "uplink failed");
-                false
+            Err(error) if error.kind() == ErrorKind::NetworkDown => {
+                // Said once by a packet socket; frames come again when the interface is up again.
+                tracing::warn!(device = self.name(), "the uplink's interface is down");
+                return Ok(false);
             }
+            Err(error) => return Err(error),
+        };
+        if let Err(reason) = split(space.get(..len).unwrap_or_default(), pool, out) {
+            tracing::debug!(device = self.name(), %reason, "frame from the host dropped");
         }
+        Ok(true)
+    }
+
+    /// What it is called in the log.
+    pub(super) fn name(&self) -> &str {
+        self.device.name()
     }
 
     /// Takes a frame for the other side; [`Self::flush`] sends it.

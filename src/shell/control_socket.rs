@@ -5,7 +5,7 @@
 use super::inbox::{Inbox, Input};
 use super::monitor::{self, Feed};
 use crate::control::{
-    Command, Facts, Job, Kind, MonitorRow, Page, Refusal, ReloadRow, Reply, Row, read_request,
+    Command, Facts, GuestRow, Job, Kind, MonitorRow, Page, Refusal, ReloadRow, Reply, Row, read_request,
 };
 use crate::hub::PortId;
 use crate::hub::filter::Filter;
@@ -43,6 +43,8 @@ const COUNTING: Duration = Duration::from_secs(1);
 pub(super) enum Call {
     /// The next page of an answer.
     Step(Box<Job>, oneshot::Sender<(Box<Job>, Result<Page, Refusal>)>),
+    /// Let a guest in to this hub, or send the one away that is there.
+    Guest { hub: Option<String>, answer: oneshot::Sender<Result<Option<GuestRow>, Refusal>> },
     /// Plug a monitor in.
     Monitor { hub: String, feed: Box<Feed>, answer: oneshot::Sender<Result<PortId, Refusal>> },
     /// Take it out again.
@@ -175,6 +177,19 @@ impl Connection {
             return match answered.await {
                 Ok(Ok(row)) if sent => {
                     self.write(&Reply::rows(vec![Row::Reload(Box::new(row))], false)).await
+                }
+                Ok(Err(refusal)) => self.refuse(refusal).await,
+                _ => self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,
+            };
+        }
+        if let Command::Guest { .. } | Command::GuestLeaves {} = command {
+            let hub = if let Command::Guest { hub } = command { Some(hub) } else { None };
+            let (answer, answered) = oneshot::channel();
+            let sent = self.calls.send(Call::Guest { hub, answer }).await.is_ok();
+            return match answered.await {
+                Ok(Ok(row)) if sent => {
+                    let rows = row.into_iter().map(Row::Guest).collect();
+                    self.write(&Reply::rows(rows, false)).await
                 }
                 Ok(Err(refusal)) => self.refuse(refusal).await,
                 _ => self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,

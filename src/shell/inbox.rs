@@ -6,6 +6,7 @@ use crate::crypto::dh::{DhError, DhResult};
 use crate::hub::{Ingress, PortId, View};
 use crate::packet::{Datagram, PacketBuf};
 use crate::peer::{Answer, DhTag, Settings};
+use crate::penalty::Change;
 use crate::worker::{FarFrame, Snapshot};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -36,6 +37,8 @@ pub(super) enum Input {
     Count(oneshot::Sender<Snapshot>),
     /// New settings after a reload.
     Settings(Arc<Settings>),
+    /// How sources are treated from now on.
+    Standings(Vec<Change>),
     /// Say goodbye to everybody and stop.
     Shutdown,
 }

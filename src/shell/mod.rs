@@ -2,12 +2,15 @@
 //! the operating system and the sans-IO core, and decides nothing.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
 
+pub mod bench;
 mod cable;
 pub mod config_file;
 pub mod control_socket;
 mod dh_pool;
 mod dispatch;
+pub mod doctor;
 mod gate_thread;
+mod guest;
 pub mod host;
 mod inbox;
 pub mod logging;
@@ -20,6 +23,7 @@ mod reload;
 mod run;
 mod sockets;
 mod state_file;
+mod steering;
 mod syscall;
 pub mod tap;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! System calls that no safe crate of ours wraps: the TAP device's and the terminal's `ioctl`s, packet
-//! sockets, and capabilities for child processes.
+//! System calls that no safe crate of ours wraps: the TAP device's and the terminal's `ioctl`s, packet sockets,
+//! level-triggered events, socket filters, and capabilities for child processes.
 #![expect(
     unsafe_code,
     reason = "each call is a few lines with its argument beside it; everything above is safe"
@@ -8,8 +8,37 @@
 use std::{
     ffi::CString,
     io,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
+
+/// Has an epoll instance report `token` whenever there is something to read from `source`, as long as there is. (mio's own
+/// registration reports each arrival once, so that everything must be read until the kernel says that nothing is left.)
+pub(super) fn watch(epoll: RawFd, source: RawFd, token: usize) -> io::Result<()> {
+    let mut event = libc::epoll_event { events: libc::EPOLLIN.cast_unsigned(), u64: token as u64 };
+    // SAFETY: the kernel reads one `epoll_event`, which lives until the call ends.
+    check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, source, &raw mut event) }.into())
+}
+
+/// Ends what [`watch`] began.
+pub(super) fn unwatch(epoll: RawFd, source: RawFd) -> io::Result<()> {
+    // SAFETY: takes numbers; no event is needed to remove one.
+    check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, source, std::ptr::null_mut()) }.into())
+}
+
+/// Has a classic BPF program choose the socket of a SO_REUSEPORT group: its result is the number of the socket, in the
+/// order in which they were bound (`SO_ATTACH_REUSEPORT_CBPF`).
+pub(super) fn steer(socket: BorrowedFd<'_>, program: &[libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let size = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    let at = (&raw const program).cast::<libc::c_void>();
+    // SAFETY: the kernel reads one `sock_fprog` and the `len` instructions that it points to, and copies both; it writes
+    // neither, and both live until the call ends.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, at, size)
+    };
+    check(result.into())
+}
 
 /// Makes the open `/dev/net/tun` behind `file` the interface `name`, or another queue of it (`TUNSETIFF`).
 pub(super) fn tun_attach(file: BorrowedFd<'_>, name: &str, flags: libc::c_int) -> io::Result<()> {
@@ -219,4 +248,39 @@ pub(super) fn raise_ambient(capabilities: &[u32]) -> io::Result<()> {
 
 fn check(result: libc::c_long) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll, Token};
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    #[test]
+    fn a_source_is_reported_until_it_is_empty() {
+        let (one, other) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        watch(poll.as_raw_fd(), one.as_raw_fd(), 5).unwrap();
+        let mut tokens = |wait| {
+            poll.poll(&mut events, Some(Duration::from_millis(wait))).unwrap();
+            events.iter().map(|event| event.token()).collect::<Vec<_>>()
+        };
+        assert!(tokens(0).is_empty());
+        for _ in 0..2 {
+            other.send_to(b"x", one.local_addr().unwrap()).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(tokens(1000), [Token(5)]);
+            one.recv(&mut [0; 8]).unwrap();
+        }
+        assert!(tokens(0).is_empty());
+        other.send_to(b"x", one.local_addr().unwrap()).unwrap();
+        assert_eq!(tokens(1000), [Token(5)]);
+        unwatch(poll.as_raw_fd(), one.as_raw_fd()).unwrap();
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        assert!(events.is_empty());
+    }
 }

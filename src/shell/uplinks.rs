@@ -315,6 +315,11 @@ async fn make(setup: &mut HostSetup, wanted: &Wanted) -> anyhow::Result<(Device,
     Ok((Device::Tap(tap), name, index))
 }
 
+/// The name of the interface that a hub's uplink has.
+pub(super) fn tap_name(hub: &str) -> String {
+    name_for(hub)
+}
+
 /// Opens the hub's port for an uplink.
 fn plug_in(gatehouse: &mut Gatehouse, wanted: &Wanted, port: PortId) -> anyhow::Result<(Ingress, Arc<View>)> {
     let known = wanted.nat.is_some().then(|| gateway_mac(&wanted.hub));
@@ -385,7 +390,7 @@ mod tests {
             let mut out = Vec::new();
             for _ in 0..1000 {
                 let mut frames = Vec::new();
-                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames) {
+                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames).unwrap() {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 self.large += usize::from(frames.len() > 1);

@@ -4,6 +4,7 @@ use super::cable::Uplink;
 use super::dh_pool::DhPool;
 use super::dispatch::Dispatch;
 use super::inbox::{Inbox, Input, Plug};
+use super::syscall;
 use super::udp::{ReceiveSpace, UdpSocket};
 use crate::crypto::dh::DhJob;
 use crate::hub::PortId;
@@ -11,8 +12,7 @@ use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
 use crate::peer::{Ask, DhTag, Frame};
 use crate::uplink::LARGEST;
 use crate::worker::{Batch, Clock, Effects, FarFrame, Target, Worker};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -30,6 +30,11 @@ const TURN: usize = 32;
 /// Packets of one socket or uplink in a turn, about: enough to fill every lane of the ESP engine many times, few enough
 /// to stay in the cache from the first step to the last.
 const ENOUGH: usize = 256;
+
+/// A turn that begins so soon after the last one has packets behind its first: it reads until none is left. After a longer
+/// pause it reads one, and epoll tells if there is another: at a modest rate a second call would nearly always find
+/// nothing, which costs as much as handling a packet.
+const RUSH: Duration = Duration::from_micros(20);
 
 /// How long a worker goes on sending after it was told to stop.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -63,8 +68,10 @@ struct Turn {
     asks: Vec<Ask>,
     /// Jobs that the pool had no room for yet.
     jobs: VecDeque<(DhTag, DhJob)>,
-    /// Sources that may have more.
+    /// Sources that have something.
     ready: Vec<bool>,
+    /// Receive calls per source: [`TURN`] or one.
+    calls: usize,
     lost: u64,
 }
 
@@ -85,7 +92,7 @@ impl WorkerThread {
         let fds = self.sockets.iter().map(|socket| Some(socket.as_raw_fd())).chain(uplinks);
         for (n, fd) in fds.enumerate() {
             let Some(fd) = fd else { continue };
-            self.poll.registry().register(&mut SourceFd(&fd), Token(n), Interest::READABLE)?;
+            syscall::watch(self.poll.as_raw_fd(), fd, n)?;
         }
         let mut events = Events::with_capacity(sources + 8);
         let mut turn = Turn {
@@ -96,12 +103,13 @@ impl WorkerThread {
             effects: Effects::default(),
             asks: Vec::new(),
             jobs: VecDeque::new(),
-            ready: vec![true; sources],
+            ready: vec![false; sources],
+            calls: TURN,
             lost: 0,
         };
         let mut stop_at: Option<Instant> = None;
+        let mut now = clock();
         loop {
-            let now = clock();
             if stop_at.is_some_and(|at| at <= now.now) {
                 return Ok(());
             }
@@ -113,13 +121,15 @@ impl WorkerThread {
                 self.worker.handle_timeout(now, &mut turn.effects);
             }
             let backlog = self.flush(&mut turn);
-            let wait = if more || turn.ready.contains(&true) {
+            let done = Instant::now();
+            let wait = if more {
                 Some(Duration::ZERO)
             } else {
                 let deadline = [self.worker.poll_timeout(), stop_at].into_iter().flatten().min();
-                let wait = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+                let wait = deadline.map(|at| at.saturating_duration_since(done));
                 if backlog { Some(wait.unwrap_or(Duration::MAX).min(Duration::from_millis(5))) } else { wait }
             };
+            turn.ready.fill(false);
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 result => result?,
@@ -129,6 +139,8 @@ impl WorkerThread {
                     *ready = true;
                 }
             }
+            now = clock();
+            turn.calls = if now.now.saturating_duration_since(done) < RUSH { TURN } else { 1 };
         }
     }
 
@@ -136,7 +148,7 @@ impl WorkerThread {
         let pool = self.worker.pool();
         for (socket, ready) in self.sockets.iter().zip(&mut turn.ready) {
             let enough = turn.batch.datagrams.len() + ENOUGH;
-            for _ in 0..TURN {
+            for _ in 0..turn.calls {
                 if !*ready || turn.batch.datagrams.len() >= enough {
                     break;
                 }
@@ -178,11 +190,21 @@ impl WorkerThread {
         let ready = turn.ready.iter_mut().skip(self.sockets.len());
         for (uplink, ready) in self.uplinks.iter().zip(ready) {
             let Some(uplink) = uplink else { continue };
-            for _ in 0..TURN {
+            for _ in 0..turn.calls {
                 if !*ready || turn.frames.len() >= ENOUGH {
                     break;
                 }
-                *ready = uplink.receive(&mut turn.large, pool, &mut turn.frames);
+                *ready = match uplink.receive(&mut turn.large, pool, &mut turn.frames) {
+                    Ok(more) => more,
+                    Err(error) => {
+                        tracing::error!(device = uplink.name(), %error, "the uplink is gone");
+                        if let Some(fd) = uplink.fd() {
+                            // It would be reported for ever.
+                            let _ = syscall::unwatch(self.poll.as_raw_fd(), fd);
+                        }
+                        false
+                    }
+                };
             }
             let from = uplink.port;
             turn.batch.frames.extend(turn.frames.drain(..).map(|buf| Frame { from, buf }));
@@ -230,6 +252,7 @@ impl WorkerThread {
                     let _ = answer.send(self.worker.snapshot());
                 }
                 Input::Settings(settings) => self.worker.set_settings(clock, settings, effects),
+                Input::Standings(changes) => self.worker.set_standings(&changes),
                 Input::Shutdown => {
                     self.worker.shutdown(clock, effects);
                     *stop_at = Some(clock.now + FAREWELL);
@@ -246,12 +269,11 @@ impl WorkerThread {
         let place = self.uplinks.iter().position(Option::is_none).unwrap_or(self.uplinks.len());
         let token = self.sockets.len() + place;
         if let Some(fd) = uplink.fd() {
-            self.poll.registry().register(&mut SourceFd(&fd), Token(token), Interest::READABLE)?;
+            syscall::watch(self.poll.as_raw_fd(), fd, token)?;
         }
         self.uplinks.resize_with(self.uplinks.len().max(place + 1), || None);
         ready.resize(ready.len().max(token + 1), false);
         self.uplinks[place] = Some(uplink);
-        ready[token] = true;
         self.worker.open_trunk(ingress, view);
         Ok(())
     }
@@ -265,7 +287,7 @@ impl WorkerThread {
             && let Some(fd) = uplink.fd()
         {
             // Closing would take it out of the queue as well; this says so.
-            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+            let _ = syscall::unwatch(self.poll.as_raw_fd(), fd);
         }
     }
 

@@ -20,5 +20,7 @@ mod hostile;
 mod limits;
 mod many;
 mod moves;
+mod penalty;
+mod policies;
 mod rekey;
 mod traffic;

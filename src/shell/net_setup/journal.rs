@@ -239,7 +239,7 @@ fn table_name(state_dir: &Path, namespace: &str) -> String {
     let bytes = path.as_os_str().as_encoded_bytes().iter().chain(namespace.as_bytes());
     // FNV-1a: short, and nobody chooses the input to collide.
     let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-    format!("sekisho_{hash:08x}")
+    format!("{}{hash:08x}", super::TABLE_PREFIX)
 }
 
 #[cfg(test)]

@@ -15,6 +15,17 @@ use crate::config::Network;
 use journal::Journal;
 use std::{io, net::Ipv4Addr, path::Path};
 
+/// How the names of our tables begin.
+pub(super) const TABLE_PREFIX: &str = "sekisho_";
+
+/// All rules of the packet filter, as `nft` tells them.
+///
+/// # Errors
+/// Without `nft`, or without the right to ask.
+pub(super) fn ruleset() -> Result<serde_json::Value, SetupError> {
+    rules::ruleset()
+}
+
 /// The host's side of all hubs of one gateway.
 #[derive(Debug)]
 pub struct HostSetup {
