@@ -3,6 +3,7 @@
 //! ([`Answer`]), and no data packet ever passes through it.
 
 mod admission;
+mod dues;
 #[cfg(test)]
 pub(crate) mod for_tests;
 mod place;
@@ -27,6 +28,7 @@ use crate::packet::PacketBuf;
 use crate::peer::{Answer, Ask, LinkKey};
 use crate::story::Cause;
 use crate::worker::Clock;
+use dues::Dues;
 use roll::Roll;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,6 +64,8 @@ pub struct Gatehouse {
     /// By folded name.
     hub_names: BTreeMap<Box<str>, HubId>,
     next_hub: u32,
+    /// When hubs want to be called.
+    dues: Dues,
     sessions: Roll,
     watch: Watch,
     stories: Stories,
@@ -85,6 +89,7 @@ impl Gatehouse {
             hubs: Vec::new(),
             hub_names: BTreeMap::new(),
             next_hub: 0,
+            dues: Dues::default(),
             sessions: Roll::default(),
             watch: Watch::default(),
             stories: Stories::default(),
@@ -103,6 +108,7 @@ impl Gatehouse {
         self.hub_names.insert(folded(&hub.name).into(), id);
         let settings = place::hub_settings(hub, &self.config.sessions, &self.host_dns);
         self.hubs.push(Hub::new(now, id, &hub.name, settings, self.entropy.fork()));
+        self.dues.touch(id);
         id
     }
 
@@ -143,6 +149,7 @@ impl Gatehouse {
 
     /// One hub, to change it.
     pub fn hub_mut(&mut self, id: HubId) -> Option<&mut Hub> {
+        self.dues.touch(id);
         self.hubs.binary_search_by_key(&id, Hub::id).ok().and_then(|at| self.hubs.get_mut(at))
     }
 
@@ -221,6 +228,7 @@ impl Gatehouse {
 
     /// Handles what a worker asks or tells.
     pub fn handle_ask(&mut self, clock: Clock, ask: Ask, out: &mut Output) {
+        self.dues.file(&self.hubs);
         match ask {
             Ask::Authenticate(ask) => self.authenticate(clock, *ask, &mut out.answers),
             Ask::Join { link, port, asked } => {
@@ -248,19 +256,15 @@ impl Gatehouse {
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.hubs.iter().filter_map(Hub::poll_timeout).chain(self.watch.next()).min()
+        self.dues.next(&self.hubs).into_iter().chain(self.watch.next()).min()
     }
 
     /// Ends sessions whose time is over; ages tables and leases.
     pub fn handle_timeout(&mut self, clock: Clock, out: &mut Output) {
         self.end_what_is_over(clock, out);
-        for n in 0..self.hubs.len() {
-            let Some(hub) =
-                self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now))
-            else {
-                continue;
-            };
-            let id = hub.id();
+        self.dues.file(&self.hubs);
+        for id in self.dues.take(clock.now) {
+            let Some(hub) = place::at(&mut self.hubs, id) else { continue };
             let mut events = crate::hub::Output::default();
             hub.handle_timeout(clock.now, &mut events);
             self.carry_out(id, events, out);

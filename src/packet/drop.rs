@@ -38,6 +38,9 @@ pub enum Drop {
     /// Too many half-open exchanges, from this source or in all.
     #[error("too many half-open exchanges")]
     HalfOpenLimit,
+    /// More key agreements wait than will be done while their clients do.
+    #[error("too many key agreements wait")]
+    Busy,
     /// Too many of something that one peer may own (SAs, exchanges, tunnels, sessions).
     #[error("too many per peer")]
     PeerLimit,

@@ -17,6 +17,8 @@ pub(super) struct HalfOpen {
     pub(super) attempt: Attempt,
     /// The initiator's cookie and the address that the first message came from.
     pub(super) first: (u64, SocketAddr),
+    /// A message with our cookie has come back: whoever sends is where they say they are.
+    pub(super) proven: bool,
     /// When the exchange is given up because it was refused.
     pub(super) give_up: Option<Instant>,
     /// The deadline that the worker has filed.
@@ -31,6 +33,8 @@ pub(super) struct HalfOpens {
     /// By what the first message shows: initiator cookie and source. The sender chose both: std's hash.
     by_first: HashMap<(u64, SocketAddr), u64>,
     per_source: HashMap<IpAddr, u32>,
+    /// In the order of their first messages, those that have gone or shown themselves since among them.
+    unproven: VecDeque<u64>,
     lingering: VecDeque<(Instant, (u64, SocketAddr))>,
 }
 
@@ -55,8 +59,42 @@ impl HalfOpens {
 
     pub(super) fn insert(&mut self, cookie: u64, half_open: HalfOpen) {
         *self.per_source.entry(half_open.first.1.ip()).or_default() += 1;
+        // What has gone goes from here as well, or a busy day would leave a long list.
+        while self.unproven.front().is_some_and(|cookie| !self.is_unproven(*cookie)) {
+            self.unproven.pop_front();
+        }
+        self.unproven.push_back(cookie);
         self.by_first.insert(half_open.first, cookie);
         self.by_cookie.insert(cookie, half_open);
+    }
+
+    fn is_unproven(&self, cookie: u64) -> bool {
+        self.by_cookie.get(&cookie).is_some_and(|half_open| !half_open.proven)
+    }
+
+    /// Takes out the oldest exchange of which there is nothing but a first message, which anybody can send from any
+    /// address. Nothing is remembered of it.
+    pub(super) fn make_room(&mut self) -> Option<(u64, HalfOpen)> {
+        while let Some(cookie) = self.unproven.pop_front() {
+            if self.is_unproven(cookie) {
+                let gone = self.take(cookie)?;
+                self.by_first.remove(&gone.first);
+                return Some((cookie, gone));
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, cookie: u64) -> Option<HalfOpen> {
+        let gone = self.by_cookie.remove(&cookie)?;
+        let source = gone.first.1.ip();
+        if let Some(count) = self.per_source.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_source.remove(&source);
+            }
+        }
+        Some(gone)
     }
 
     /// Takes an exchange out: it is finished, or has failed.
@@ -66,14 +104,7 @@ impl HalfOpens {
             self.lingering.pop_front();
             self.by_first.remove(&first);
         }
-        let gone = self.by_cookie.remove(&cookie)?;
-        let source = gone.first.1.ip();
-        if let Some(count) = self.per_source.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_source.remove(&source);
-            }
-        }
+        let gone = self.take(cookie)?;
         self.lingering.push_back((now + LINGER, gone.first));
         Some(gone)
     }

@@ -8,6 +8,7 @@ mod batch;
 mod deadlines;
 mod drops;
 mod half_open;
+mod lost_sas;
 mod ports;
 mod refusals;
 mod route;
@@ -28,6 +29,7 @@ use crate::story::Cause;
 use batch::Delivery;
 use deadlines::Deadlines;
 use half_open::HalfOpens;
+use lost_sas::LostSas;
 use ports::{Holder, Ports};
 use refusals::Refusals;
 use rustc_hash::FxHashMap;
@@ -156,6 +158,9 @@ pub struct Worker {
     deliveries: Vec<Delivery>,
     drops: Drops,
     refusals: Refusals,
+    lost_sas: LostSas,
+    /// Key agreements that were handed out and have no result yet.
+    agreements: usize,
     stopping: bool,
 }
 
@@ -188,6 +193,8 @@ impl Worker {
             deliveries: Vec::new(),
             drops: Drops::default(),
             refusals: Refusals::default(),
+            lost_sas: LostSas::default(),
+            agreements: 0,
             stopping: false,
         }
     }
@@ -294,6 +301,7 @@ impl Worker {
         result: Result<DhResult, DhError>,
         effects: &mut Effects,
     ) {
+        self.agreements = self.agreements.saturating_sub(1);
         match tag {
             DhTag::MainMode(cookie) => self.half_open_dh(clock, cookie, result),
             DhTag::QuickMode(key, tag) => {
@@ -394,6 +402,7 @@ impl Worker {
         }
         self.seal_all(effects);
         effects.asks.append(&mut self.outbox.asks);
+        self.agreements += self.outbox.dh.len();
         effects.dh.append(&mut self.outbox.dh);
     }
 
