@@ -13,6 +13,7 @@ use crate::uplink::LARGEST;
 use crate::worker::{Batch, Clock, Effects, FarFrame, Target, Worker};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -65,6 +66,10 @@ struct Turn {
     jobs: VecDeque<(DhTag, DhJob)>,
     /// Sources that may have more.
     ready: Vec<bool>,
+    /// The places of the uplinks by their ports: there may be a thousand.
+    places: FxHashMap<PortId, usize>,
+    /// Uplinks that have something to write.
+    written: Vec<usize>,
     lost: u64,
 }
 
@@ -96,8 +101,12 @@ impl WorkerThread {
             asks: Vec::new(),
             jobs: VecDeque::new(),
             ready: vec![true; sources],
+            places: FxHashMap::default(),
+            written: Vec::new(),
             lost: 0,
         };
+        let ports = self.uplinks.iter().enumerate();
+        turn.places.extend(ports.filter_map(|(place, uplink)| Some((uplink.as_ref()?.port, place))));
         let mut stop_at: Option<Instant> = None;
         loop {
             let now = clock();
@@ -174,7 +183,10 @@ impl WorkerThread {
 
     fn read_uplinks(&mut self, turn: &mut Turn) {
         let pool = self.worker.pool();
-        let ready = turn.ready.iter_mut().skip(self.sockets.len());
+        let Some(ready) = turn.ready.get_mut(self.sockets.len()..).filter(|ready| ready.contains(&true))
+        else {
+            return;
+        };
         for (uplink, ready) in self.uplinks.iter().zip(ready) {
             let Some(uplink) = uplink else { continue };
             for _ in 0..TURN {
@@ -212,12 +224,13 @@ impl WorkerThread {
                     }
                 }
                 Input::Plug(plug) => {
-                    if let Err(error) = self.plug(*plug, &mut turn.ready) {
+                    if let Err(error) = self.plug(*plug, &mut turn.ready, &mut turn.places) {
                         tracing::error!(%error, "uplink not served");
                     }
                 }
                 Input::Unplug(port, done) => {
                     self.unplug(port);
+                    turn.places.remove(&port);
                     // Nobody waits if the gateway is stopping.
                     let _ = done.send(());
                 }
@@ -236,7 +249,12 @@ impl WorkerThread {
     }
 
     /// Serves an uplink that a reload has opened.
-    fn plug(&mut self, plug: Plug, ready: &mut Vec<bool>) -> std::io::Result<()> {
+    fn plug(
+        &mut self,
+        plug: Plug,
+        ready: &mut Vec<bool>,
+        places: &mut FxHashMap<PortId, usize>,
+    ) -> std::io::Result<()> {
         let Plug { ingress, view, tap } = plug;
         let port = ingress.id();
         let place = self.uplinks.iter().position(Option::is_none).unwrap_or(self.uplinks.len());
@@ -245,6 +263,7 @@ impl WorkerThread {
         self.uplinks.resize_with(self.uplinks.len().max(place + 1), || None);
         ready.resize(ready.len().max(token + 1), false);
         self.uplinks[place] = Some(Uplink::new(port, tap));
+        places.insert(port, place);
         ready[token] = true;
         self.worker.open_trunk(ingress, view);
         Ok(())
@@ -264,7 +283,7 @@ impl WorkerThread {
     /// Carries out what the turn has left. Returns whether something waits for room elsewhere.
     fn flush(&mut self, turn: &mut Turn) -> bool {
         self.send(&mut turn.effects.transmits, &mut turn.lost);
-        self.pass_frames(&mut turn.effects.far_frames);
+        self.pass_frames(turn);
         turn.asks.append(&mut turn.effects.asks);
         if !turn.asks.is_empty() {
             match self.gate.try_send(std::mem::take(&mut turn.asks)) {
@@ -311,7 +330,8 @@ impl WorkerThread {
     }
 
     /// Writes frames to uplinks of this worker and hands the others to the workers that hold their ports.
-    fn pass_frames(&mut self, frames: &mut Vec<FarFrame>) {
+    fn pass_frames(&mut self, turn: &mut Turn) {
+        let Turn { effects: Effects { far_frames: frames, .. }, places, written, .. } = turn;
         if frames.is_empty() {
             return;
         }
@@ -319,8 +339,14 @@ impl WorkerThread {
         for frame in frames.drain(..) {
             let worker = frame.to.worker();
             if worker == self.id {
-                let mine = |uplink: &&mut Uplink| Target::Port(uplink.port) == frame.to;
-                if let Some(uplink) = self.uplinks.iter_mut().flatten().find(mine) {
+                let Target::Port(port) = frame.to else { continue };
+                let place = places.get(&port).copied();
+                if let Some((place, Some(uplink))) =
+                    place.and_then(|at| Some((at, self.uplinks.get_mut(at)?)))
+                {
+                    if uplink.gather.is_empty() {
+                        written.push(place);
+                    }
                     uplink.gather.put(frame.buf);
                 }
                 continue;
@@ -330,8 +356,10 @@ impl WorkerThread {
                 None => away.push((worker, vec![frame])),
             }
         }
-        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.gather.is_empty()) {
-            uplink.flush(self.worker.pool());
+        for place in written.drain(..) {
+            if let Some(Some(uplink)) = self.uplinks.get_mut(place) {
+                uplink.flush(self.worker.pool());
+            }
         }
         for (worker, batch) in away {
             if let Some(inbox) = self.inboxes.get(usize::from(worker.0)) {

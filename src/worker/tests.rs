@@ -157,6 +157,19 @@ fn half_open_exchanges_are_capped_per_source_and_in_all() {
 }
 
 #[test]
+fn nobody_new_is_admitted_while_too_many_agreements_wait() {
+    let mut w = World::new(CONFIG);
+    let mut admitted = device(profile::windows(KEY.into()), 7);
+    w.worker.agreements = usize::MAX / 2;
+    assert!(!w.begin("198.51.100.8:500"));
+    assert_eq!(w.worker.drops().of(Drop::Busy), 1);
+    w.worker.agreements = 0;
+    w.phase1(&mut admitted, "192.168.1.20", 0);
+    assert_eq!((w.worker.agreements, w.worker.population()), (0, (1, 0)), "every result is counted back");
+    assert!(w.begin("198.51.100.8:500"));
+}
+
+#[test]
 fn a_repeated_first_message_is_no_second_exchange() {
     let mut w = World::new(CONFIG);
     let message = w.first_message();

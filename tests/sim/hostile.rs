@@ -443,32 +443,6 @@ fn honest_clients_connect_through_a_flood_of_first_messages() {
     assert!((1..500).contains(&stories), "{stories} stories");
 }
 
-/// While more key agreements wait than can be done in time, nobody new is admitted; who was admitted gets through.
-#[test]
-fn who_was_admitted_gets_through_and_others_wait() {
-    let mut world =
-        World::with(Office::default().top("limits: { half_open: 8192, half_open_per_source: 64 }"));
-    world.gateway_mut().dh_delay = Duration::from_secs(2);
-    let carriers: Vec<_> = (0..44).map(|_| world.nat(Nat::carrier())).collect();
-    let clients: Vec<_> = (0..44 * 50)
-        .map(|n| world.client(Profile::macos(), &format!("u{}", n % 100), carriers[n / 50]))
-        .collect();
-    for client in &clients {
-        world.start(*client);
-    }
-    world.run_for(Duration::from_millis(1500));
-    let late = world.client(Profile::macos(), "jiro", None);
-    world.start(late);
-    world.run_for(Duration::from_millis(200));
-    assert!(world.gateway().workers[0].drops().of(Drop::Busy) > 0);
-    assert!(world[late].address().is_none());
-    world.gateway_mut().dh_delay = Duration::ZERO;
-    world.await_up(late);
-    assert!(world.ping(late, OFFICE_GATEWAY));
-    let up = clients.iter().filter(|client| world[**client].address().is_some()).count();
-    assert!(up > 200, "the hub is full, and {up} are up");
-}
-
 /// A flood of clear-text L2TP where it is allowed: bounded like everything else, and over soon.
 #[test]
 fn raw_tunnels_are_bounded() {
