@@ -1,4 +1,5 @@
-//! What connections cost the core, without sockets: `cargo bench --bench scale [-- setup | memory | crowd [SESSIONS]]`.
+//! What connections cost the core, without sockets: `cargo bench --bench scale [-- setup | memory | crowd [SESSIONS]]`;
+//! 10,000 sessions unless it is said otherwise.
 //!
 //! **setup**: whole connections by the real exchanges, one after the other; what counts is the thread's CPU time inside
 //! the gateway (workers, gatehouse, key agreement), the client's own work not. **memory**: bytes on the heap that idle
@@ -262,7 +263,7 @@ fn setups() {
     }
 }
 
-fn memory() {
+fn memory(sessions: usize) {
     println!("bytes on the heap");
     let before = heap();
     let small = company(10);
@@ -274,20 +275,19 @@ fn memory() {
     println!("10 hubs              {ten:9} in all, {ten_config} of them the configuration");
     drop(bench);
     let before = heap();
-    let config = company(1010);
+    let config = company(110);
     let config_all = heap() - before;
     drop(config);
     let before = heap();
-    bench = Bench::new(1010);
+    bench = Bench::new(110);
     let all = heap() - before;
-    let users = (config_all - ten_config) / 1000 / USERS;
-    println!("an idle hub          {:9.0}", (all - ten - (config_all - ten_config)) as f64 / 1000.0);
+    let users = (config_all - ten_config) / 100 / USERS;
+    println!("an idle hub          {:9.0}", (all - ten - (config_all - ten_config)) as f64 / 100.0);
     println!("a user, configured   {users:9}");
     for (name, profile) in [("windows10", Profile::windows10()), ("strongswan", Profile::strongswan())] {
         let profile = Arc::new(profile.with_psk(PSK));
-        let sessions = 10_000;
         drop(bench);
-        bench = Bench::new(200);
+        bench = Bench::new(sessions.div_ceil(USERS));
         drop(bench.connect(&profile, 0));
         bench.gateway.transmits = Vec::new();
         let before = heap();
@@ -365,14 +365,15 @@ fn crowd(sessions: usize) {
 
 fn main() {
     let args: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let sessions = args.get(1).map_or(10_000, |sessions| sessions.parse().unwrap());
     let wants = |name: &str| args.is_empty() || args[0] == name;
     if wants("setup") {
         setups();
     }
     if wants("memory") {
-        memory();
+        memory(sessions);
     }
     if wants("crowd") {
-        crowd(args.get(1).map_or(10_000, |sessions| sessions.parse().unwrap()));
+        crowd(sessions);
     }
 }
