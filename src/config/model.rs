@@ -173,7 +173,17 @@ impl Hub {
 /// Finds a name in a list that is in the order of folded names.
 fn find<'a, T>(list: &'a [T], name: &str, name_of: impl Fn(&T) -> &str) -> Option<&'a T> {
     let name = folded(name);
-    let at = list.binary_search_by(|item| folded(name_of(item)).cmp(&name)).ok()?;
+    let at = list
+        .binary_search_by(|item| {
+            let item = name_of(item);
+            // What folding comes to for ASCII, without a copy.
+            if item.is_ascii() {
+                item.bytes().map(|byte| byte.to_ascii_lowercase()).cmp(name.bytes())
+            } else {
+                folded(item).cmp(&name)
+            }
+        })
+        .ok()?;
     list.get(at)
 }
 

@@ -3,6 +3,7 @@
 //! ([`Answer`]), and no data packet ever passes through it.
 
 mod admission;
+mod dues;
 #[cfg(test)]
 pub(crate) mod for_tests;
 mod penalty;
@@ -31,6 +32,7 @@ use crate::peer::{Answer, Ask, LinkKey};
 use crate::penalty::{Change, Ledger};
 use crate::story::Cause;
 use crate::worker::Clock;
+use dues::Dues;
 use penalty::Queue;
 use roll::Roll;
 use std::collections::BTreeMap;
@@ -69,6 +71,8 @@ pub struct Gatehouse {
     /// By folded name.
     hub_names: BTreeMap<Box<str>, HubId>,
     next_hub: u32,
+    /// When hubs want to be called.
+    dues: Dues,
     sessions: Roll,
     watch: Watch,
     volumes: volume::Volumes,
@@ -98,6 +102,7 @@ impl Gatehouse {
             hubs: Vec::new(),
             hub_names: BTreeMap::new(),
             next_hub: 0,
+            dues: Dues::default(),
             sessions: Roll::default(),
             watch: Watch::default(),
             volumes: volume::Volumes::default(),
@@ -120,6 +125,7 @@ impl Gatehouse {
         self.hub_names.insert(folded(&hub.name).into(), id);
         let settings = place::hub_settings(hub, &self.config.sessions, &self.host_dns);
         self.hubs.push(Hub::new(now, id, &hub.name, settings, self.entropy.fork()));
+        self.dues.touch(id);
         id
     }
 
@@ -160,6 +166,7 @@ impl Gatehouse {
 
     /// One hub, to change it.
     pub fn hub_mut(&mut self, id: HubId) -> Option<&mut Hub> {
+        self.dues.touch(id);
         self.hubs.binary_search_by_key(&id, Hub::id).ok().and_then(|at| self.hubs.get_mut(at))
     }
 
@@ -260,6 +267,7 @@ impl Gatehouse {
 
     /// Handles what a worker asks or tells.
     pub fn handle_ask(&mut self, clock: Clock, ask: Ask, out: &mut Output) {
+        self.dues.file(&self.hubs);
         match ask {
             Ask::Authenticate(ask) => self.admit(clock, ask, &mut out.answers),
             Ask::Join { link, port, asked } => {
@@ -293,7 +301,7 @@ impl Gatehouse {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let own = [self.watch.next(), self.queue.next(), self.penalties.poll_timeout()];
-        self.hubs.iter().filter_map(Hub::poll_timeout).chain(own.into_iter().flatten()).min()
+        self.dues.next(&self.hubs).into_iter().chain(own.into_iter().flatten()).min()
     }
 
     /// Ends sessions whose time is over; ages tables and leases.
@@ -302,13 +310,9 @@ impl Gatehouse {
         self.judge_those_who_waited(clock, out);
         self.penalties.handle_timeout(clock.now, &mut self.standings);
         self.tell_standings(out);
-        for n in 0..self.hubs.len() {
-            let Some(hub) =
-                self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now))
-            else {
-                continue;
-            };
-            let id = hub.id();
+        self.dues.file(&self.hubs);
+        for id in self.dues.take(clock.now) {
+            let Some(hub) = place::at(&mut self.hubs, id) else { continue };
             let mut events = crate::hub::Output::default();
             hub.handle_timeout(clock.now, &mut events);
             self.carry_out(id, events, out);

@@ -123,6 +123,7 @@ impl Gatehouse {
         asked: Option<Ipv4Addr>,
     ) -> Result<Answer, Cause> {
         let session = self.sessions.get_mut(link).ok_or(Cause::Internal)?;
+        self.dues.touch(session.hub);
         if let Some(old) = session.port.take() {
             // PPP began anew on the same session: the old place goes back first, and its lease is found again.
             if let Some(hub) = at(&mut self.hubs, session.hub) {
@@ -202,6 +203,7 @@ impl Gatehouse {
         frame: &PacketBuf,
         out: &mut Output,
     ) {
+        self.dues.touch(hub);
         let Some(owner) = at(&mut self.hubs, hub) else { return };
         let mut events = hub::Output::default();
         if let Err(reason) = owner.handle_frame(clock.now, from, frame, &mut events) {

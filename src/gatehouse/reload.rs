@@ -122,6 +122,7 @@ impl Gatehouse {
     /// Closes the uplink port of a hub, if the hub is there.
     pub fn close_uplink(&mut self, clock: Clock, port: crate::hub::PortId) {
         for hub in self.hubs.iter_mut().filter(|hub| hub.port(port).is_some()) {
+            self.dues.touch(hub.id());
             hub.close(clock.now, port);
         }
     }

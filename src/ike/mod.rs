@@ -16,6 +16,7 @@
 //! | `nat_traversal`, `fingerprint`, `quirks` | what clients are and need |
 //! | `keymat` | keys, IVs, hashes |
 //! | `exchange` | the cache that answers repeats |
+//! | `unknown_spi` | a hint for devices whose SAs we have lost |
 //! | [`v2`] | the front end for IKEv2: a refusal |
 //!
 //! Two rules hold everywhere. Unauthenticated input opens or advances its own half-open exchange and nothing else. And
@@ -37,6 +38,7 @@ mod quirks;
 mod rekey;
 mod sa;
 pub mod settings;
+mod unknown_spi;
 pub mod v2;
 
 #[cfg(test)]
@@ -53,6 +55,7 @@ pub use proposal::Mismatch;
 pub use quirks::Quirks;
 pub use sa::IsakmpSa;
 pub use settings::{Group, Policy, Psk, PskId, Settings};
+pub use unknown_spi::unknown_spi;
 
 use crate::entropy::Entropy;
 use crate::packet::{Drop, WorkerId};

@@ -44,6 +44,9 @@ pub enum Drop {
     /// A first message from a source that is slowed down after failures.
     #[error("source is slowed down")]
     SlowedDown,
+    /// More key agreements wait than will be done while their clients do.
+    #[error("too many key agreements wait")]
+    Busy,
     /// Too many of something that one peer may own (SAs, exchanges, tunnels, sessions).
     #[error("too many per peer")]
     PeerLimit,

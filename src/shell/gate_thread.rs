@@ -47,6 +47,9 @@ pub(super) struct GateThread {
 /// Who waits for a reload: a connection of the control socket, or nobody (SIGHUP).
 type Waiting = Option<oneshot::Sender<Result<ReloadRow, Refusal>>>;
 
+/// Leases and stories that are being written.
+type Saving = JoinHandle<std::io::Result<state_file::Generation>>;
+
 /// A configuration file that is being read.
 struct Reading {
     task: JoinHandle<Result<Prepared, Refusal>>,
@@ -64,6 +67,7 @@ impl GateThread {
         let mut saved = state_file::Generation::of(&self.gatehouse);
         let mut reading: Option<Reading> = None;
         let mut guest: Option<(Guest, Instant)> = None;
+        let mut saving: Option<Saving> = None;
         loop {
             let due = self.gatehouse.poll_timeout().map_or(save_at, |at| save_at.min(Instant::from_std(at)));
             let due = guest.as_ref().map_or(due, |(_, until)| due.min(*until));
@@ -107,8 +111,15 @@ impl GateThread {
                     }
                     if save_at <= Instant::now() {
                         save_at = Instant::now() + SAVE_EVERY;
-                        saved = self.save(saved);
+                        // A disk that takes longer than that is waited for.
+                        if saving.is_none() {
+                            saving = self.save(saved);
+                        }
                     }
+                }
+                written = finished(&mut saving) => {
+                    saving = None;
+                    saved = self.on_disk(written).unwrap_or(saved);
                 }
                 _ = hangup.recv() => self.begin_reload(&mut reading, false, None),
                 _ = terminate.recv() => break,
@@ -124,7 +135,12 @@ impl GateThread {
         while let Ok(Some(asks)) = tokio::time::timeout_at(deadline, self.asks.recv()).await {
             self.handle(asks);
         }
-        self.save(saved);
+        if saving.is_some() {
+            saved = self.on_disk(finished(&mut saving).await).unwrap_or(saved);
+        }
+        if let Some(last) = self.save(saved) {
+            self.on_disk(finished(&mut Some(last)).await);
+        }
         Ok(())
     }
 
@@ -292,18 +308,31 @@ impl GateThread {
         }
     }
 
-    fn save(&self, saved: state_file::Generation) -> state_file::Generation {
-        let now = state_file::Generation::of(&self.gatehouse);
-        if now == saved {
-            return saved;
+    /// Begins to write what has changed since, on a thread of its own.
+    fn save(&self, saved: state_file::Generation) -> Option<Saving> {
+        if state_file::Generation::of(&self.gatehouse) == saved {
+            return None;
         }
-        match state_file::save(&self.state_dir, &self.gatehouse, clock()) {
-            Ok(()) => now,
-            Err(error) => {
+        let snapshot = state_file::Snapshot::take(&self.gatehouse, clock());
+        let dir = self.state_dir.clone();
+        Some(tokio::task::spawn_blocking(move || snapshot.write(&dir)))
+    }
+
+    /// What is on the disk now, if it could be written.
+    fn on_disk(&self, written: std::io::Result<state_file::Generation>) -> Option<state_file::Generation> {
+        written
+            .inspect_err(|error| {
                 tracing::warn!(directory = %self.state_dir.display(), %error, "state not saved");
-                saved
-            }
-        }
+            })
+            .ok()
+    }
+}
+
+/// What is being written, once it is; never when nothing is.
+async fn finished(saving: &mut Option<Saving>) -> std::io::Result<state_file::Generation> {
+    match saving {
+        Some(task) => task.await.unwrap_or_else(|error| Err(std::io::Error::other(error))),
+        None => std::future::pending().await,
     }
 }
 

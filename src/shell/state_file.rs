@@ -9,6 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 const LEASES: &str = "leases.json";
 const STORIES: &str = "stories.json";
@@ -74,17 +75,35 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
     }
 }
 
-/// Writes leases and stories.
-pub(super) fn save(dir: &Path, gatehouse: &Gatehouse, clock: Clock) -> io::Result<()> {
-    let leases: BTreeMap<&str, Vec<Saved>> = gatehouse
-        .hubs()
-        .iter()
-        .map(|hub| (hub.name(), hub.leases().save(clocks(clock), None, usize::MAX)))
-        .filter(|(_, leases)| !leases.is_empty())
-        .collect();
-    write(&dir.join(LEASES), &leases)?;
-    write(&dir.join(VOLUMES), &gatehouse.save_volumes())?;
-    write(&dir.join(STORIES), &gatehouse.stories().iter().collect::<Vec<_>>())
+/// What is written: a copy, so that a slow disk keeps nobody waiting.
+pub(super) struct Snapshot {
+    generation: Generation,
+    leases: BTreeMap<String, Vec<Saved>>,
+    volumes: Vec<SavedVolume>,
+    stories: Vec<Arc<Record>>,
+}
+
+impl Snapshot {
+    /// Of this moment.
+    pub(super) fn take(gatehouse: &Gatehouse, clock: Clock) -> Self {
+        let leases = gatehouse
+            .hubs()
+            .iter()
+            .map(|hub| (hub.name().to_owned(), hub.leases().save(clocks(clock), None, usize::MAX)))
+            .filter(|(_, leases)| !leases.is_empty())
+            .collect();
+        let stories = gatehouse.stories().since(0).cloned().collect();
+        let volumes = gatehouse.save_volumes();
+        Self { generation: Generation::of(gatehouse), leases, volumes, stories }
+    }
+
+    /// Writes leases, volumes and stories; returns what is on the disk then.
+    pub(super) fn write(&self, dir: &Path) -> io::Result<Generation> {
+        write(&dir.join(LEASES), &self.leases)?;
+        write(&dir.join(VOLUMES), &self.volumes)?;
+        write(&dir.join(STORIES), &self.stories.iter().map(Arc::as_ref).collect::<Vec<_>>())?;
+        Ok(self.generation)
+    }
 }
 
 fn write(path: &Path, value: &impl serde::Serialize) -> io::Result<()> {

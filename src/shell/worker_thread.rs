@@ -13,6 +13,7 @@ use crate::peer::{Ask, DhTag, Frame};
 use crate::uplink::LARGEST;
 use crate::worker::{Batch, Clock, Effects, FarFrame, Target, Worker};
 use mio::{Events, Poll, Token};
+use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -72,6 +73,10 @@ struct Turn {
     ready: Vec<bool>,
     /// Receive calls per source: [`TURN`] or one.
     calls: usize,
+    /// The places of the uplinks by their ports: there may be a thousand.
+    places: FxHashMap<PortId, usize>,
+    /// Uplinks that have something to write.
+    written: Vec<usize>,
     lost: u64,
 }
 
@@ -105,8 +110,12 @@ impl WorkerThread {
             jobs: VecDeque::new(),
             ready: vec![false; sources],
             calls: TURN,
+            places: FxHashMap::default(),
+            written: Vec::new(),
             lost: 0,
         };
+        let ports = self.uplinks.iter().enumerate();
+        turn.places.extend(ports.filter_map(|(place, uplink)| Some((uplink.as_ref()?.port, place))));
         let mut stop_at: Option<Instant> = None;
         let mut now = clock();
         loop {
@@ -187,7 +196,10 @@ impl WorkerThread {
 
     fn read_uplinks(&mut self, turn: &mut Turn) {
         let pool = self.worker.pool();
-        let ready = turn.ready.iter_mut().skip(self.sockets.len());
+        let Some(ready) = turn.ready.get_mut(self.sockets.len()..).filter(|ready| ready.contains(&true))
+        else {
+            return;
+        };
         for (uplink, ready) in self.uplinks.iter().zip(ready) {
             let Some(uplink) = uplink else { continue };
             for _ in 0..turn.calls {
@@ -238,12 +250,13 @@ impl WorkerThread {
                     }
                 }
                 Input::Plug(plug) => {
-                    if let Err(error) = self.plug(*plug, &mut turn.ready) {
+                    if let Err(error) = self.plug(*plug, &mut turn.ready, &mut turn.places) {
                         tracing::error!(%error, "uplink not served");
                     }
                 }
                 Input::Unplug(port, done) => {
                     self.unplug(port);
+                    turn.places.remove(&port);
                     // Nobody waits if the gateway is stopping.
                     let _ = done.send(());
                 }
@@ -263,9 +276,15 @@ impl WorkerThread {
     }
 
     /// Serves what is plugged in while the worker runs: an uplink after a reload, a monitor.
-    fn plug(&mut self, plug: Plug, ready: &mut Vec<bool>) -> std::io::Result<()> {
+    fn plug(
+        &mut self,
+        plug: Plug,
+        ready: &mut Vec<bool>,
+        places: &mut FxHashMap<PortId, usize>,
+    ) -> std::io::Result<()> {
         let Plug { ingress, view, device } = plug;
-        let uplink = Uplink::new(ingress.id(), device);
+        let port = ingress.id();
+        let uplink = Uplink::new(port, device);
         let place = self.uplinks.iter().position(Option::is_none).unwrap_or(self.uplinks.len());
         let token = self.sockets.len() + place;
         if let Some(fd) = uplink.fd() {
@@ -274,6 +293,7 @@ impl WorkerThread {
         self.uplinks.resize_with(self.uplinks.len().max(place + 1), || None);
         ready.resize(ready.len().max(token + 1), false);
         self.uplinks[place] = Some(uplink);
+        places.insert(port, place);
         self.worker.open_trunk(ingress, view);
         Ok(())
     }
@@ -294,7 +314,7 @@ impl WorkerThread {
     /// Carries out what the turn has left. Returns whether something waits for room elsewhere.
     fn flush(&mut self, turn: &mut Turn) -> bool {
         self.send(&mut turn.effects.transmits, &mut turn.lost);
-        self.pass_frames(&mut turn.effects.far_frames);
+        self.pass_frames(turn);
         turn.asks.append(&mut turn.effects.asks);
         if !turn.asks.is_empty() {
             match self.gate.try_send(std::mem::take(&mut turn.asks)) {
@@ -341,7 +361,8 @@ impl WorkerThread {
     }
 
     /// Writes frames to uplinks of this worker and hands the others to the workers that hold their ports.
-    fn pass_frames(&mut self, frames: &mut Vec<FarFrame>) {
+    fn pass_frames(&mut self, turn: &mut Turn) {
+        let Turn { effects: Effects { far_frames: frames, .. }, places, written, .. } = turn;
         if frames.is_empty() {
             return;
         }
@@ -349,8 +370,14 @@ impl WorkerThread {
         for frame in frames.drain(..) {
             let worker = frame.to.worker();
             if worker == self.id {
-                let mine = |uplink: &&mut Uplink| Target::Port(uplink.port) == frame.to;
-                if let Some(uplink) = self.uplinks.iter_mut().flatten().find(mine) {
+                let Target::Port(port) = frame.to else { continue };
+                let place = places.get(&port).copied();
+                if let Some((place, Some(uplink))) =
+                    place.and_then(|at| Some((at, self.uplinks.get_mut(at)?)))
+                {
+                    if uplink.is_idle() {
+                        written.push(place);
+                    }
                     uplink.put(frame.buf);
                 }
                 continue;
@@ -360,8 +387,10 @@ impl WorkerThread {
                 None => away.push((worker, vec![frame])),
             }
         }
-        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.is_idle()) {
-            uplink.flush(self.worker.pool());
+        for place in written.drain(..) {
+            if let Some(Some(uplink)) = self.uplinks.get_mut(place) {
+                uplink.flush(self.worker.pool());
+            }
         }
         for (worker, batch) in away {
             if let Some(inbox) = self.inboxes.get(usize::from(worker.0)) {

@@ -109,9 +109,14 @@ impl Worker {
                 return;
             }
         };
-        // Strangers' packets end here: they must cost nothing.
-        match spi.and_then(|spi| Ok((spi, *self.by_spi.get(&spi).ok_or(Drop::UnknownSpi)?))) {
-            Ok((spi, key)) => self.admit(path, spi, key, buf),
+        // Strangers' packets end here: they must cost next to nothing.
+        match spi.map(|spi| (spi, self.by_spi.get(&spi).copied())) {
+            Ok((spi, Some(key))) => self.admit(path, spi, key, buf),
+            Ok((spi, None)) => {
+                self.count(Drop::UnknownSpi);
+                self.pool.give(buf);
+                self.tell_unknown_spi(clock, path, spi);
+            }
             Err(drop) => {
                 self.count(drop);
                 self.pool.give(buf);

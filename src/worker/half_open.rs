@@ -18,6 +18,8 @@ pub(super) struct HalfOpen {
     pub(super) attempt: Attempt,
     /// The initiator's cookie and the address that the first message came from.
     pub(super) first: (u64, SocketAddr),
+    /// Whether the client has shown our cookie: it is at the address that it sends from.
+    pub(super) proven: bool,
     /// When the exchange is given up because it was refused.
     pub(super) give_up: Option<Instant>,
     /// The deadline that the worker has filed.

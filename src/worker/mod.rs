@@ -9,6 +9,7 @@ mod deadlines;
 mod drops;
 mod fair;
 mod half_open;
+mod lost_sas;
 mod ports;
 mod refusals;
 mod route;
@@ -33,6 +34,7 @@ use batch::Delivery;
 use deadlines::Deadlines;
 use fair::Fair;
 use half_open::HalfOpens;
+use lost_sas::LostSas;
 use ports::{Holder, Ports};
 use refusals::Refusals;
 use rustc_hash::FxHashMap;
@@ -167,6 +169,9 @@ pub struct Worker {
     refusals: Refusals,
     evictions: Refusals,
     doorman: Doorman,
+    lost_sas: LostSas,
+    /// Key agreements that were handed out and have no result yet.
+    agreements: usize,
     stopping: bool,
 }
 
@@ -204,6 +209,8 @@ impl Worker {
             refusals: Refusals::default(),
             evictions: Refusals::of_evictions(),
             doorman: Doorman::default(),
+            lost_sas: LostSas::default(),
+            agreements: 0,
             stopping: false,
         }
     }
@@ -323,6 +330,7 @@ impl Worker {
         result: Result<DhResult, DhError>,
         effects: &mut Effects,
     ) {
+        self.agreements = self.agreements.saturating_sub(1);
         match tag {
             DhTag::MainMode(cookie) => self.half_open_dh(clock, cookie, result),
             DhTag::QuickMode(key, tag) => {
@@ -425,6 +433,7 @@ impl Worker {
         }
         self.seal_all(effects);
         effects.asks.append(&mut self.outbox.asks);
+        self.agreements += self.outbox.dh.len();
         effects.dh.append(&mut self.outbox.dh);
     }
 

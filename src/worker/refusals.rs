@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Evictions in a row, and how often one more: a few in a hundred of what a thread can do.
-const EVICTIONS: (u32, Duration) = (100, Duration::from_micros(500));
+/// Evictions in a row, and how often one more: below a tenth of what a thread can do, and above the floods in which a
+/// client would else have to be lucky.
+const EVICTIONS: (u32, Duration) = (1000, Duration::from_micros(50));
 
 /// Refusals in a row after a quiet time.
 const BURST: u32 = 20;

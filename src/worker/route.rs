@@ -22,6 +22,9 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(8);
 
 /// A neighbourhood may have so many times as many exchanges under way as one source.
 const NEIGHBOURHOOD: usize = 8;
+/// Key agreements of a worker that wait at most before nobody new is admitted: at 0.3 ms each (MODP 2048) well below
+/// the second after which clients repeat themselves. Those of half-open exchanges that were admitted come on top.
+const MAX_AGREEMENTS: usize = 2048;
 
 /// The major version of IKEv2, in the header's upper four bits.
 const IKEV2: u8 = 2;
@@ -55,7 +58,11 @@ impl Worker {
         }
         let cookie = number(header.cookies.responder);
         if self.half_opens.get_mut(cookie).is_some() {
-            return self.half_open_message(clock, cookie, path, message);
+            let result = self.half_open_message(clock, cookie, path, message);
+            if result.is_ok() {
+                self.half_open_proven(cookie);
+            }
+            return result;
         }
         let key = *self.by_cookie.get(&cookie).ok_or(Drop::UnknownCookies)?;
         self.with_peer(clock, key, |peer, cx| peer.handle_ike(cx, path, message))
@@ -87,6 +94,10 @@ impl Worker {
         {
             return Err(Drop::HalfOpenLimit);
         }
+        // Who has been admitted gets through; whoever comes now tries again in a moment.
+        if self.agreements >= MAX_AGREEMENTS {
+            return Err(Drop::Busy);
+        }
         if self.half_opens.len() >= self.settings.half_open_total {
             self.make_room(clock)?;
         }
@@ -97,14 +108,11 @@ impl Worker {
         let opened = Phase1::recv_first(clock.now, &mut cx, path, message, &mut out);
         match opened {
             Ok(exchange) => {
-                if self.by_path.contains_key(&path) {
-                    tracing::debug!(peer = %path, client = %exchange.fingerprint().hint, "Phase 1 renewal begins");
-                } else {
-                    tracing::info!(peer = %path, client = %exchange.fingerprint().hint, step = "ike", "connection attempt begins");
-                }
                 let cookie = number(exchange.cookies().responder);
-                self.half_opens
-                    .insert(cookie, HalfOpen { exchange, attempt, first, give_up: None, filed: None });
+                self.half_opens.insert(
+                    cookie,
+                    HalfOpen { exchange, attempt, first, proven: false, give_up: None, filed: None },
+                );
                 self.half_open_events(clock, cookie, out);
                 Ok(())
             }
@@ -121,6 +129,22 @@ impl Worker {
                 }
                 Err(drop)
             }
+        }
+    }
+
+    /// The client has shown our cookie: this is worth a line in the log.
+    fn half_open_proven(&mut self, cookie: u64) {
+        let Some(half_open) = self.half_opens.get_mut(cookie) else { return };
+        if half_open.proven {
+            return;
+        }
+        half_open.proven = true;
+        self.outbox.asks.extend(half_open.attempt.news().map(Ask::Running));
+        let (path, hint) = (half_open.attempt.path, half_open.exchange.fingerprint().hint);
+        if self.by_path.contains_key(&path) {
+            tracing::debug!(peer = %path, client = %hint, "Phase 1 renewal begins");
+        } else {
+            tracing::info!(peer = %path, client = %hint, step = "ike", "connection attempt begins");
         }
     }
 
@@ -166,6 +190,11 @@ impl Worker {
     fn half_open_failed(&mut self, clock: Clock, cookie: u64, cause: Option<Cause>) {
         let Some(mut gone) = self.half_opens.remove(clock.now, cookie) else { return };
         self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut gone.filed, None);
+        // Of first messages alone, which anybody can send in any number, a few are told.
+        if !gone.proven && !self.refusals.take(clock.now) {
+            self.outbox.asks.extend(gone.attempt.is_known().then_some(Ask::Renewal(gone.attempt.id)));
+            return;
+        }
         let cause = cause.unwrap_or_else(|| gone.attempt.cause_of_silence());
         self.end(clock, &gone.attempt, cause);
     }
@@ -198,7 +227,9 @@ impl Worker {
                 self.half_open_failed(clock, cookie, None);
                 return;
             }
-            self.outbox.asks.extend(half_open.attempt.news().map(Ask::Running));
+            if half_open.proven || half_open.attempt.suspected().is_some() {
+                self.outbox.asks.extend(half_open.attempt.news().map(Ask::Running));
+            }
             let wanted = [half_open.exchange.poll_timeout(), half_open.give_up].into_iter().flatten().min();
             self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut half_open.filed, wanted);
         }

@@ -359,6 +359,34 @@ fn after_a_crash_everybody_comes_back_to_the_same_address() {
     assert_eq!(world.gateway().sessions(), clients.len());
 }
 
+/// After a crash a device's packets are unknown: it is told so in the clear, now and then, and nothing else happens.
+#[test]
+fn unknown_spis_are_answered_now_and_then() {
+    for (profile, nat) in [(Profile::windows10(), true), (Profile::strongswan(), false)] {
+        let mut world = World::new();
+        let client =
+            if nat { at_home(&mut world, profile, "jiro") } else { world.client(profile, "jiro", None) };
+        world.connect(client);
+        world.kill_gateway();
+        world.start_gateway(Leases::new());
+        world.listen();
+        let began = world.now;
+        for _ in 0..50 {
+            world.ping(client, OFFICE_GATEWAY);
+        }
+        let seconds = (world.now - began).as_secs();
+        let told: Vec<_> = world
+            .heard()
+            .into_iter()
+            .filter(|(direction, _)| *direction == Direction::FromGateway)
+            .filter_map(|(_, packet)| packet.ike_header())
+            .filter(|header| header.exchange == ExchangeType::INFORMATIONAL && !header.is_encrypted())
+            .collect();
+        assert!((1..=1 + seconds / 10).contains(&(told.len() as u64)), "{} in {seconds} s", told.len());
+        assert_eq!(world.gateway().population(), (0, 0));
+    }
+}
+
 /// xl2tpd's HELLO goes unanswered after a crash: it notices.
 #[test]
 fn xl2tpd_notices_a_crash() {

@@ -395,6 +395,54 @@ fn half_open_exchanges_are_bounded_in_all() {
     assert_eq!((after.peers, after.half_opens, after.deadlines), (before.peers, 0, before.deadlines));
 }
 
+/// Ten thousand first messages a second from as many addresses: they push one another out, and neither who is connected
+/// nor who wants to connect notices. They leave a few stories, not as many as there were.
+#[test]
+fn honest_clients_connect_through_a_flood_of_first_messages() {
+    let mut world = World::new();
+    let (clients, ..) = recorded(&mut world);
+    let mut entropy = world.entropy.fork();
+    let newcomers: Vec<_> = [Profile::windows10(), Profile::macos(), Profile::android(Android::Seven)]
+        .into_iter()
+        .zip(["u1", "u2", "u3"])
+        .map(|(profile, user)| {
+            let home = world.nat(Nat::home());
+            world.client(profile, user, home)
+        })
+        .collect();
+    let mut sent = 0_u32;
+    let mut flood = |world: &mut World, millis: u32| {
+        for _ in 0..millis {
+            for _ in 0..10 {
+                sent += 1;
+                let from = SocketAddr::new((0x0a09_0000 + sent).to_be_bytes().into(), 500);
+                world.inject(first_message(&mut entropy, from));
+            }
+            world.run_for(Duration::from_millis(1));
+        }
+    };
+    flood(&mut world, 600);
+    let limit = world.config.limits.half_open as usize;
+    assert_eq!(world.gateway().population().1, limit, "the flood has filled the table");
+    for newcomer in &newcomers {
+        world.start(*newcomer);
+    }
+    for _ in 0..20 {
+        flood(&mut world, 50);
+        assert!(world.ping(clients[0], OFFICE_GATEWAY), "whoever is connected notices nothing");
+    }
+    for newcomer in &newcomers {
+        world.await_up(*newcomer);
+        assert!(world.ping(*newcomer, OFFICE_GATEWAY));
+    }
+    assert!(world.gateway().workers[0].drops().of(Drop::HalfOpenLimit) > 10_000, "what gave way is counted");
+    world.run_for(Duration::from_secs(40));
+    assert_alive(&mut world, &clients);
+    assert_eq!(world.gateway().population().1, 0);
+    let stories = world.gateway().causes().len();
+    assert!((1..500).contains(&stories), "{stories} stories");
+}
+
 /// A flood of clear-text L2TP where it is allowed: bounded like everything else, and over soon.
 #[test]
 fn raw_tunnels_are_bounded() {

@@ -3,12 +3,14 @@
 //! An agreement costs from 50 us to several ms: far too long for a thread that forwards packets. A state machine
 //! therefore emits a [`DhJob`]; somebody runs it elsewhere and hands the [`DhResult`] back.
 
+mod bignum;
+mod fixed_base;
 mod modp;
 
 use super::Secret;
 use super::suite::DhGroup;
 use crate::entropy::Entropy;
-use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, UnparsedPublicKey};
+use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, UnparsedPublicKey, X25519};
 use zeroize::Zeroizing;
 
 /// Why an agreement failed.
@@ -35,7 +37,7 @@ pub struct KeyPair {
 enum Private {
     Modp(modp::Private),
     Ecp(agreement::PrivateKey),
-    X25519(Box<x25519_dalek::StaticSecret>),
+    X25519(agreement::PrivateKey),
 }
 
 impl KeyPair {
@@ -52,8 +54,8 @@ impl KeyPair {
             | DhGroup::Modp4096 => Private::Modp(modp::Private::generate(group, entropy)?),
             DhGroup::Ecp256 | DhGroup::Ecp384 => generate_ecp(group, entropy)?,
             DhGroup::Curve25519 => {
-                let scalar = Zeroizing::new(entropy.array());
-                Private::X25519(Box::new((*scalar).into()))
+                let scalar = Zeroizing::new(entropy.array::<32>());
+                x25519(&*scalar).ok_or(DhError::Internal)?
             }
         };
         Self::from_private(group, private)
@@ -65,10 +67,7 @@ impl KeyPair {
     fn from_bytes(group: DhGroup, private: &[u8]) -> Result<Self, DhError> {
         let private = match group {
             DhGroup::Ecp256 | DhGroup::Ecp384 => ecp(group, private).ok_or(DhError::OutOfRange)?,
-            DhGroup::Curve25519 => {
-                let scalar: [u8; 32] = private.try_into().map_err(|_| DhError::Length)?;
-                Private::X25519(Box::new(scalar.into()))
-            }
+            DhGroup::Curve25519 => x25519(private).ok_or(DhError::Length)?,
             _ => Private::Modp(modp::Private::from_exponent(group, private)?),
         };
         Self::from_private(group, private)
@@ -76,12 +75,14 @@ impl KeyPair {
 
     fn from_private(group: DhGroup, private: Private) -> Result<Self, DhError> {
         let public = match &private {
-            Private::Modp(private) => private.public(),
+            Private::Modp(private) => private.public()?,
             Private::Ecp(private) => {
                 let point = private.compute_public_key().map_err(|_| DhError::Internal)?;
                 point.as_ref().strip_prefix(&[UNCOMPRESSED]).ok_or(DhError::Internal)?.to_vec()
             }
-            Private::X25519(secret) => x25519_dalek::PublicKey::from(&**secret).to_bytes().to_vec(),
+            Private::X25519(private) => {
+                private.compute_public_key().map_err(|_| DhError::Internal)?.as_ref().to_vec()
+            }
         };
         Ok(Self { group, private, public })
     }
@@ -117,15 +118,10 @@ impl KeyPair {
                 let remote = UnparsedPublicKey::new(private.algorithm(), point);
                 agreement::agree(private, &remote, DhError::OutOfRange, |x| Ok(Secret::from(x)))
             }
-            Private::X25519(secret) => {
-                let remote: [u8; 32] = remote.try_into().map_err(|_| DhError::Length)?;
-                let shared = secret.diffie_hellman(&remote.into());
-                // RFC 7748 section 6.1: an all-zero result means a point of small order.
-                if shared.was_contributory() {
-                    Ok(Secret::from(&shared.as_bytes()[..]))
-                } else {
-                    Err(DhError::OutOfRange)
-                }
+            Private::X25519(private) => {
+                // RFC 7748 section 6.1: an all-zero result means a point of small order; the library refuses it.
+                let remote = UnparsedPublicKey::new(private.algorithm(), remote);
+                agreement::agree(private, &remote, DhError::OutOfRange, |x| Ok(Secret::from(x)))
             }
         }
     }
@@ -143,6 +139,10 @@ const UNCOMPRESSED: u8 = 4;
 fn ecp(group: DhGroup, scalar: &[u8]) -> Option<Private> {
     let curve = if group == DhGroup::Ecp256 { &ECDH_P256 } else { &ECDH_P384 };
     agreement::PrivateKey::from_private_key(curve, scalar).ok().map(Private::Ecp)
+}
+
+fn x25519(scalar: &[u8]) -> Option<Private> {
+    agreement::PrivateKey::from_private_key(&X25519, scalar).ok().map(Private::X25519)
 }
 
 /// A scalar by rejection: random bytes are out of range once in 2^32 (P-256) or 2^190 (P-384) times.
