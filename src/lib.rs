@@ -23,8 +23,10 @@ pub mod vnic;
 
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod gatehouse;
 pub mod peer;
+pub mod penalty;
 pub mod shell;
 pub mod story;
 pub mod uplink;

@@ -115,3 +115,80 @@ fn completion_and_manual_page_are_made() {
         assert!(output.status.success() && text(&output.stdout).contains("sekisho"), "{arguments:?}");
     }
 }
+
+/// Runs a command with a password on its standard input.
+fn with_input(arguments: &[&str], input: &str) -> Output {
+    use std::io::Write as _;
+    let mut child = sekisho(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn users_hubs_and_keys_are_edited_by_command_from_an_empty_directory() {
+    let dir = Dir::new("edit");
+    let file = dir.0.join("new/sekisho.yaml");
+    let (file, state) = (file.to_str().unwrap(), dir.0.to_str().unwrap());
+    let run = |arguments: &[&str], input: &str| {
+        let arguments = [arguments, &["--config", file, "--state-dir", state]].concat();
+        let output = with_input(&arguments, input);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        text(&output.stdout)
+    };
+    let refused = |arguments: &[&str]| {
+        let arguments = [arguments, &["--config", file, "--state-dir", state]].concat();
+        let before = fs::read(file).ok();
+        let output = with_input(&arguments, "a password that nobody reads\n");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        assert_eq!(fs::read(file).ok(), before, "{arguments:?}");
+        text(&output.stderr)
+    };
+    assert!(refused(&["user", "add", "jiro"]).contains("sekisho hub add"));
+    run(&["hub", "add", "OFFICE", "--network", "10.60.0.0/24"], "");
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    run(&["hub", "add", "GUESTS", "--network", "10.61.0.0/24", "--uplink", "none"], "");
+    run(&["user", "add", "jiro", "--password-stdin", "--address", "10.60.0.9"], "correct horse\n");
+    let said = run(&["user", "add", "visitor@guests"], "");
+    let password = said.lines().find_map(|line| line.strip_prefix("password: ")).unwrap().to_owned();
+    let yaml = || fs::read_to_string(file).unwrap();
+    assert!(yaml().contains(&format!("visitor: {{ password: \"{password}\" }}")), "{}", yaml());
+    run(&["user", "passwd", "JIRO@OFFICE", "--password-stdin", "--hashed"], "clientPass\n");
+    assert!(yaml().contains("nt_hash: \"44ebba8d5312b8d611474411f56989ae\""), "{}", yaml());
+    run(&["user", "disable", "jiro"], "");
+    assert!(run(&["user", "list"], "").lines().any(|l| l.starts_with("jiro") && l.ends_with("disabled")));
+    run(&["user", "enable", "jiro"], "");
+    let json = run(&["user", "list", "--json", "--hub", "office"], "");
+    assert!(json.contains(r#""disabled":false"#) && json.lines().count() == 1, "{json}");
+
+    let key = run(&["psk", "rotate", "--until", "2999-12-31"], "");
+    let key = key.lines().find_map(|line| line.strip_prefix("key: ")).unwrap().to_owned();
+    let list = run(&["psk", "list", "--show"], "");
+    assert!(list.contains(&key) && list.contains("2999-12-31") && list.lines().count() == 3, "{list}");
+    assert!(!run(&["psk", "list"], "").contains(&key));
+    assert!(run(&["hub", "list"], "").lines().any(|l| l.starts_with("OFFICE") && l.ends_with("default")));
+
+    // What would make the file unusable is refused in the check's words, and the file stays as it is.
+    assert!(
+        refused(&["user", "add", "mika", "--address", "10.99.0.1", "--generate"]).contains("stays as it is")
+    );
+    assert!(refused(&["user", "add", "jiro", "--generate"]).contains("has a user jiro already"));
+    assert!(refused(&["user", "del", "nobody"]).contains("no user nobody"));
+    assert!(refused(&["user", "del", "x@kitchen"]).contains("no hub kitchen"));
+    assert!(refused(&["hub", "add", "LAB", "--network", "10.60.0.0/16"]).contains("10.60.0.0"));
+
+    run(&["user", "del", "visitor@GUESTS"], "");
+    run(&["hub", "del", "guests"], "");
+    let said = sekisho(&["check", "--config", file]).output().unwrap();
+    assert!(text(&said.stdout).contains("1 hub, 1 user"), "{said:?}");
+}
+
+#[test]
+fn hash_prints_the_nt_hash() {
+    let output = with_input(&["hash"], "clientPass\n");
+    assert_eq!(text(&output.stdout), "44ebba8d5312b8d611474411f56989ae\n");
+}

@@ -5,8 +5,8 @@ use super::ctl_table::{Column, long, number, points, printable, table, text};
 use super::{say, show};
 use sekisho::{
     control::{
-        Command, DropRow, HubRow, IpRow, LeaseRow, MacRow, Refusal, ReloadRow, SessionRow, StatusRow,
-        StoryRow,
+        AclRow, BanRow, Command, DropRow, HubRow, IpRow, LeaseRow, MacRow, Refusal, ReloadRow, SessionRow,
+        StatusRow, StoryRow,
     },
     shell::{config_file::unix_now, host},
     story::{Lang, span, utc},
@@ -59,7 +59,19 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
             list(values, "no connection attempts", STORIES, width, |row: StoryRow| story_cells(row, lang))
         }
         Command::Why { .. } => each(values, |row: StoryRow| show(&why(&row, lang, width))),
+        Command::AclList { .. } => list(values, "no rules: everything passes", ACL, width, acl_cells),
+        Command::BanList {} => list(values, "nobody has failed lately", BANS, width, ban_cells),
+        Command::BanAdd { .. } => {
+            each(values, |row: BanRow| show(&printable(&format!("{} is barred", row.who))))
+        }
+        Command::BanClear { .. } => {
+            each(values, |row: BanRow| show(&printable(&format!("nothing against {} any more", row.who))))
+        }
         Command::Drops {} => list(values, "no packet was dropped", DROPS, width, drop_cells),
+        // Commands of `sekisho doctor`.
+        Command::Guest { .. } | Command::GuestLeaves {} => Ok(()),
+        // A stream: it is never shown to people.
+        Command::HubMonitor { .. } => Ok(()),
         Command::Reload { .. } => each(values, |row: ReloadRow| show(&reload(&row))),
     }
 }
@@ -216,6 +228,7 @@ const SESSIONS: &[Column] = &[
     text("ADDRESS"),
     text("FROM"),
     long("CLIENT"),
+    text("STRENGTH"),
     number("UP"),
     number("IDLE"),
     number("IN"),
@@ -230,6 +243,10 @@ fn session_cells(row: SessionRow) -> Vec<String> {
         dash(row.address),
         row.from,
         or_dash(if row.client.is_empty() { row.device } else { row.client }),
+        match row.protection.bits {
+            0 => "none".to_owned(),
+            bits => format!("{} {bits}", row.protection.strength),
+        },
         short(row.seconds),
         short(row.idle_seconds),
         bytes(row.traffic.inbound_bytes),
@@ -252,11 +269,17 @@ fn session(row: &SessionRow, lang: Lang, width: Option<usize>) -> String {
         ("Out", format!("{}, {} packets", bytes(traffic.outbound_bytes), traffic.outbound_packets)),
         ("Port", format!("{}, worker {}", dash(row.port.as_ref()), row.worker)),
     ];
+    let protection = &row.protection;
+    if protection.is_unknown() {
+        lines.push(("Strength", "none: L2TP in clear text".to_owned()));
+    } else {
+        lines.push(("Phase 1", protection.phase1.to_string()));
+        lines.push(("Phase 2", protection.phase2.to_string()));
+        lines.push(("Strength", format!("{} ({} bits)", protection.strength, protection.bits)));
+    }
     let Some(story) = &row.story else { return points(&lines, width) };
     let detail = &story.detail;
-    for (label, text) in
-        [("IKE", &detail.ike), ("ESP", &detail.esp), ("NAT", &detail.nat), ("Password", &detail.auth)]
-    {
+    for (label, text) in [("NAT", &detail.nat), ("Password", &detail.auth)] {
         if !text.is_empty() {
             lines.push((label, text.clone()));
         }
@@ -357,6 +380,40 @@ fn why(row: &StoryRow, lang: Lang, width: Option<usize>) -> String {
 /// When each stage was reached.
 fn steps(steps: &[(f64, String)]) -> String {
     steps.iter().map(|(at, what)| format!("{at:>9.3} s  {}\n", printable(what))).collect()
+}
+
+const ACL: &[Column] = &[number("RULE"), long("WHAT"), number("FRAMES"), number("BYTES")];
+
+fn acl_cells(row: AclRow) -> Vec<String> {
+    vec![row.rule.to_string(), row.text, row.frames.to_string(), bytes(row.bytes)]
+}
+
+const BANS: &[Column] = &[
+    long("WHO"),
+    text("STATE"),
+    text("WHEN"),
+    number("FAILURES"),
+    number("BARS"),
+    number("SESSIONS"),
+    text("BY"),
+];
+
+fn ban_cells(row: BanRow) -> Vec<String> {
+    let when = match (row.until, row.delay_seconds) {
+        (Some(until), _) => format!("{} left", short(until.saturating_sub(unix_now()))),
+        (None, Some(delay)) => format!("once in {}", short(delay)),
+        (None, None) => "-".to_owned(),
+    };
+    let by = if row.by_administrator { "administrator" } else { "failures" };
+    vec![
+        row.who,
+        row.state,
+        when,
+        row.failures.to_string(),
+        row.bars.to_string(),
+        row.sessions.to_string(),
+        by.to_owned(),
+    ]
 }
 
 const DROPS: &[Column] = &[number("WORKER"), number("COUNT"), long("REASON")];

@@ -7,10 +7,10 @@ use sekisho::{config::Network, entropy::Entropy};
 const ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
 
 /// 99 bits: guessing is hopeless, also for somebody who recorded a connection and has computers.
-const KEY_LENGTH: usize = 20;
+pub(super) const KEY_LENGTH: usize = 20;
 
 /// 59 bits: a password can only be guessed by asking the gateway, or by somebody who has the key already.
-const PASSWORD_LENGTH: usize = 12;
+pub(super) const PASSWORD_LENGTH: usize = 12;
 
 /// The text of a first configuration file.
 pub(super) fn configuration(network: Network, entropy: &mut Entropy) -> String {
@@ -46,8 +46,25 @@ hubs:
     )
 }
 
+/// A configuration with a key and nothing else, to which hubs and users are added by command.
+pub(super) fn without_hubs(entropy: &mut Entropy) -> String {
+    format!(
+        r#"# Sekisho's configuration, made by `sekisho hub add` and yours from now on.
+# All settings: docs/configuration.md. This file holds secrets; keep it to yourself (mode 0600).
+
+ipsec:
+  policy: compatible            # or: modern (sound algorithms only, no Android), legacy (broken ones, too)
+  psk:
+    - key: "{key}"
+
+hubs: {{}}
+"#,
+        key = secret(KEY_LENGTH, entropy)
+    )
+}
+
 /// Random characters, each equally likely.
-fn secret(length: usize, entropy: &mut Entropy) -> String {
+pub(super) fn secret(length: usize, entropy: &mut Entropy) -> String {
     let mut text = String::with_capacity(length);
     while text.len() < length {
         let [byte] = entropy.array::<1>();
@@ -75,7 +92,7 @@ mod tests {
             let key = &loaded.config.ipsec.psks[0].key;
             assert!(key.len() >= 20 && key.iter().all(|c| ALPHABET.contains(c)));
             let hub = loaded.config.default_hub().unwrap();
-            assert_eq!((hub.network, hub.uplink, hub.users.len()), (network, Uplink::Nat, 1));
+            assert_eq!((hub.network, hub.uplink.clone(), hub.users.len()), (network, Uplink::Nat, 1));
         }
     }
 

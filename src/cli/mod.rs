@@ -7,10 +7,16 @@ mod ctl;
 mod ctl_link;
 mod ctl_show;
 mod ctl_table;
+mod doctor;
+mod edit_file;
 mod first_run;
 mod hooks;
+mod hub;
+mod password;
+mod psk;
 mod start;
 mod up;
+mod user;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sekisho::config::LogFormat;
@@ -34,6 +40,16 @@ enum Command {
     Check(Check),
     /// Ask or tell a running gateway. Exit code 0 when done, 1 when refused, 3 when no gateway answers.
     Ctl(ctl::Ctl),
+    /// Look for everything that keeps clients out. Exit code 0: all is well, 1: something is broken, 2: warnings.
+    Doctor(doctor::Doctor),
+    /// Users: add, remove, new passwords. The running gateway follows.
+    User(user::User),
+    /// Hubs of the configuration: add, remove. The running gateway follows.
+    Hub(hub::Hub),
+    /// Pre-shared keys: a new one, with time for everybody to change over.
+    Psk(psk::Psk),
+    /// Print the NT hash of a password, to be stored instead of it (`nt_hash`).
+    Hash,
     /// Act as many native clients against an L2TP/IPsec server and measure.
     #[command(hide = true)]
     Bench(bench::Bench),
@@ -116,6 +132,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(run) => start::run(&run),
         Command::Check(check) => return check::check(&check.config),
         Command::Ctl(ctl) => return ctl::ctl(&ctl),
+        Command::Doctor(doctor) => return doctor::doctor(&doctor),
+        Command::User(user) => user::user(&user),
+        Command::Hub(hub) => hub::hub(&hub),
+        Command::Psk(psk) => psk::psk(&psk),
+        Command::Hash => password::print_hash(),
         Command::Bench(bench) => bench::bench(&bench),
         Command::Completion { shell } => hooks::completion(shell),
         Command::Man => hooks::man(),
@@ -165,6 +186,17 @@ mod tests {
             "sekisho ctl stories --failed --limit 5 --lang ja",
             "sekisho ctl why jiro@A",
             "sekisho ctl --socket /tmp/s reload --dry-run",
+            "sekisho user add jiro@OFFICE --generate --address 10.60.0.9 --config a.yaml",
+            "sekisho user --config a.yaml passwd jiro --hub OFFICE --password-stdin",
+            "sekisho user del jiro",
+            "sekisho user list --json",
+            "sekisho user disable jiro",
+            "sekisho hub add GUESTS --network 10.61.0.0/24 --uplink none --default",
+            "sekisho hub del GUESTS",
+            "sekisho psk rotate --until 2099-12-31 --hub GUESTS",
+            "sekisho psk list --show",
+            "sekisho hash",
+            "sekisho doctor --json --stun stun.example.org:3478 --name vpn.example.org --target-host 10.60.0.9",
             "sekisho bench load --server 127.0.0.1 --psk k --user u --password p --size 64,imix --burst 1,44",
             "sekisho bench hold --server 127.0.0.1 --psk k --user u{n} --password p --clients 10",
         ] {

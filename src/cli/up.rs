@@ -10,7 +10,7 @@ use sekisho::{
 use std::{io::IsTerminal as _, path::Path};
 
 /// The configuration's name in the state directory.
-const FILE_NAME: &str = "sekisho.yaml";
+pub(super) const FILE_NAME: &str = "sekisho.yaml";
 
 pub(super) fn up(up: &Up) -> anyhow::Result<()> {
     let state_dir = start::state_dir(&up.common)?;

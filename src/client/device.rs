@@ -249,6 +249,14 @@ impl Device {
         session.send_l2tp(now, bytes, out)
     }
 
+    /// Sends an ESP packet without a payload, to be read over.
+    ///
+    /// # Errors
+    /// Without an SA.
+    pub fn send_dummy(&mut self, now: Instant, out: &mut Output) -> Result<(), Drop> {
+        self.session.as_mut().ok_or(Drop::NoOutboundSa)?.send_dummy(now, out)
+    }
+
     /// Renews the ISAKMP SA now.
     pub fn renew_isakmp(&mut self, now: Instant, out: &mut Output) {
         if let Some(session) = &mut self.session {

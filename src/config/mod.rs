@@ -11,10 +11,14 @@
 //! Nothing here opens a file or reads a clock: text, file mode and the time come in as arguments, so that a test can
 //! say what the day is.
 
+mod access;
 mod amount;
 mod calendar;
 pub mod changes;
 mod check;
+pub mod clients;
+mod dhcp_options;
+pub mod edit;
 mod edit_distance;
 mod finding;
 mod limit;
@@ -23,11 +27,13 @@ mod model;
 mod network;
 mod peer_settings;
 mod position;
+mod routes;
 mod rules;
 pub mod schema;
 mod terms;
 mod tree;
 mod units;
+mod uplink;
 
 #[cfg(test)]
 mod documentation_tests;
@@ -46,7 +52,9 @@ pub use model::{
     Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User,
 };
 pub use network::{AddressRange, Network};
+pub use routes::Route;
 pub use rules::Rules;
-pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink, UplinkRules};
+pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, UplinkRules};
 pub use terms::{Denied, Terms};
 pub use units::{Date, Span};
+pub use uplink::Uplink;

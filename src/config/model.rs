@@ -1,10 +1,15 @@
 //! The checked configuration: complete, consistent, every default filled in, every override resolved.
 
+use super::clients::Client;
 use super::{
     AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
     UplinkRules,
 };
+use crate::hub::{access, dhcp};
 use crate::identity::folded;
+use crate::ike::ClientHint;
+use crate::penalty;
+use crate::wire::ether::Mac;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -18,6 +23,8 @@ pub struct Config {
     pub listen: Listen,
     /// Keys and algorithms.
     pub ipsec: Ipsec,
+    /// What is different for kinds of clients, no kind twice.
+    pub clients: Vec<(ClientHint, Client)>,
     /// The hub of a user who names none, as an index into `hubs`; `None` when such a user belongs nowhere.
     pub default_hub: Option<usize>,
     /// The hubs in the order of their [`folded`] names. At least one; names differ in more than case.
@@ -28,6 +35,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Bounds against a flood.
     pub limits: Limits,
+    /// What follows from wrong keys and passwords.
+    pub penalties: penalty::Settings,
     /// Logging.
     pub log: Log,
     /// Threads that carry packets, 1 to 64.
@@ -147,6 +156,8 @@ pub struct Hub {
     pub uplink: Uplink,
     /// What may come in from there: at least one MAC address and one broadcast a second.
     pub uplink_rules: UplinkRules,
+    /// What may pass between its ports, in order.
+    pub access_list: Arc<[access::Rule]>,
     /// The users in the order of their [`folded`] names, which differ in more than case.
     pub users: Vec<User>,
 }
@@ -178,6 +189,10 @@ pub struct Dhcp {
     pub domain: Option<String>,
     /// How long an address stays reserved, 1 minute to 1 year.
     pub lease: Duration,
+    /// Addresses that stations behind an uplink have for themselves: hosts of the network, nobody else's.
+    pub reservations: Vec<(Mac, Ipv4Addr)>,
+    /// What stations are told besides: `serve`, name servers and domain are not filled in.
+    pub options: dhcp::Settings,
 }
 
 /// Name servers for the clients of a hub.

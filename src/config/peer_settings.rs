@@ -1,6 +1,7 @@
 //! The configuration in the terms of the layers below.
 
 use super::{Config, Policy, Psk};
+use crate::ike::ClientHint;
 use crate::{esp, ike, l2tp, peer, ppp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,11 @@ impl Config {
         let dead_after = self.hubs.iter().flat_map(|hub| &hub.users).map(|user| user.terms.dead_after).max();
         let dead_after = dead_after.unwrap_or(Duration::from_secs(300));
         let workers = usize::from(self.workers.max(1));
+        let ppp = ppp::Settings {
+            mru: self.ppp.mru,
+            auth: self.ppp.auth.iter().map(|protocol| protocol.method()).collect(),
+            ..ppp::Settings::default()
+        };
         peer::Settings {
             ike: ike::Settings {
                 policy: match self.ipsec.policy {
@@ -35,6 +41,11 @@ impl Config {
                     })
                     .collect(),
                 force_udp_encapsulation: force_udp,
+                quirks: self
+                    .clients
+                    .iter()
+                    .map(|(kind, client)| (*kind, client.quirks(*kind).into()))
+                    .collect(),
                 ..ike::Settings::default()
             },
             l2tp: Arc::new(l2tp::Settings {
@@ -42,17 +53,24 @@ impl Config {
                 dead_after,
                 ..l2tp::Settings::default()
             }),
-            ppp: Arc::new(ppp::Settings {
-                mru: self.ppp.mru,
-                auth: self.ppp.auth.iter().map(|protocol| protocol.method()).collect(),
-                ..ppp::Settings::default()
-            }),
+            habits: ClientHint::ALL.into_iter().map(|(_, kind)| (kind, self.habits(kind, &ppp))).collect(),
+            ppp: Arc::new(ppp),
             esp: esp::Settings::default(),
             dead_after,
             probe_after: PROBE_AFTER,
             half_open_total: (self.limits.half_open as usize).div_ceil(workers),
             half_open_per_source: self.limits.half_open_per_source as usize,
             raw_l2tp: self.listen.raw_l2tp,
+        }
+    }
+
+    fn habits(&self, kind: ClientHint, ppp: &ppp::Settings) -> peer::Habits {
+        let said = self.clients.iter().find(|(named, _)| *named == kind);
+        let client = said.map(|(_, client)| client.clone()).unwrap_or_default();
+        peer::Habits {
+            ppp: Arc::new(ppp::Settings { auth: client.auth(kind, &ppp.auth), ..ppp.clone() }),
+            renewal: client.renewal(),
+            keepalive: client.keepalive(),
         }
     }
 

@@ -103,6 +103,23 @@ impl Date {
         (self.days_since_epoch() + 1) * 86_400
     }
 
+    /// The day, in UTC, that a second of Unix time is part of.
+    #[must_use]
+    pub fn of(unix: u64) -> Self {
+        // Years that begin in March, in eras of 400 years: the leap day is the last of its year.
+        let days = unix / 86_400 + 719_468;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = era * 400 + year_of_era + u64::from(month <= 2);
+        let part = |number: u64| u8::try_from(number).unwrap_or(1);
+        Self { year: u16::try_from(year).unwrap_or(9999), month: part(month), day: part(day) }
+    }
+
     /// Days from 1970-01-01; the civil calendar counted in years that begin in March, so that the leap day is last.
     fn days_since_epoch(self) -> u64 {
         let (year, month, day) = (u64::from(self.year), u64::from(self.month), u64::from(self.day));
@@ -156,6 +173,17 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
+/// The month of a local time in seconds since 1970: months since the year 0.
+pub(super) fn month_of(local: u64) -> u32 {
+    // The inverse of `Date::days_since_epoch`: 400 years have 146,097 days, and years begin in March.
+    let days = local / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    u32::try_from((era * 400 + year) * 12 + month + 2).unwrap_or(u32::MAX)
+}
+
 /// Reads a text, and a number as its text, so that `lease: 300` is explained by the type's own words ("write a unit")
 /// and not as "expected a string".
 pub(super) fn text_or_number<'de, D: Deserializer<'de>>(
@@ -186,6 +214,28 @@ pub(super) fn text_or_number<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_day_is_found_again() {
+        for days in (0..400_000).step_by(7).chain(11_000..12_000) {
+            let date = Date::of(days * 86_400 + 5);
+            assert_eq!((date.days_since_epoch(), date.to_string().parse()), (days, Ok(date)));
+        }
+    }
+
+    #[test]
+    fn months_change_at_midnight_before_their_first_day() {
+        for year in [1970_u16, 1999, 2000, 2024, 2026, 2099, 2100] {
+            for month in 1..=12_u8 {
+                let first = Date { year, month, day: 1 }.end() - 86_400;
+                let number = u32::from(year) * 12 + u32::from(month) - 1;
+                assert_eq!(month_of(first), number, "{year}-{month}");
+                if first > 0 {
+                    assert_eq!(month_of(first - 1), number - 1, "{year}-{month}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn spans_need_a_unit_and_print_as_they_are_written() {

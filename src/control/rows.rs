@@ -1,7 +1,7 @@
 //! The rows of answers. Field names are the protocol: they may be added to, not renamed.
 
 use crate::peer::Traffic;
-use crate::story::Story;
+use crate::story::{Protection, Story};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -17,8 +17,22 @@ pub enum Row {
     Ip(IpRow),
     Lease(LeaseRow),
     Story(Box<StoryRow>),
+    Acl(AclRow),
+    Ban(BanRow),
     Drop(DropRow),
     Reload(Box<ReloadRow>),
+    Guest(GuestRow),
+    Monitor(MonitorRow),
+}
+
+/// The beginning of a monitor's stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct MonitorRow {
+    pub hub: String,
+    pub filter: String,
+    /// What follows the line.
+    pub format: String,
 }
 
 /// The gateway as a whole. Times are seconds since 1970.
@@ -97,6 +111,9 @@ pub struct SessionRow {
     pub idle_seconds: u64,
     pub worker: u8,
     pub port: Option<String>,
+    /// What was negotiated and how strong it is; none in clear text.
+    #[serde(default, skip_serializing_if = "Protection::is_unknown")]
+    pub protection: Protection,
     #[serde(flatten)]
     pub traffic: Traffic,
     /// How it came about; in `session_show` alone.
@@ -177,6 +194,49 @@ pub struct StoryRow {
     pub shown_text: Option<String>,
 }
 
+/// A rule of an access list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AclRow {
+    pub hub: String,
+    /// Its place in the list, from 1 on.
+    pub rule: usize,
+    /// `pass`, `discard`.
+    pub action: String,
+    /// The rule in one line.
+    pub text: String,
+    /// Frames that it decided on, since it stands in the list.
+    pub frames: u64,
+    pub bytes: u64,
+}
+
+/// Somebody who has failed, or was barred by an administrator.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct BanRow {
+    /// An address, a prefix, or `user@hub`.
+    pub who: String,
+    /// `source`, `user`.
+    pub kind: String,
+    /// `barred`, `slowed`, `counted`.
+    pub state: String,
+    /// Until when it is barred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Of one that is slowed: seconds between two attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_seconds: Option<u64>,
+    /// Failures that count towards the next bar.
+    pub failures: u32,
+    /// How often it was barred.
+    pub bars: u32,
+    pub by_administrator: bool,
+    /// Sessions that are up from there.
+    pub sessions: u32,
+    /// When everything is forgotten.
+    pub forgotten_at: u64,
+}
+
 /// How often packets went no further for one reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -184,6 +244,25 @@ pub struct DropRow {
     pub worker: u8,
     pub reason: String,
     pub count: u64,
+}
+
+/// A user for a minute.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestRow {
+    /// The name, without hub.
+    pub user: String,
+    /// The hub.
+    pub hub: String,
+    /// The password.
+    pub password: String,
+    /// How long it is good for.
+    pub seconds: u64,
+}
+
+impl std::fmt::Debug for GuestRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GuestRow({}@{})", self.user, self.hub)
+    }
 }
 
 /// What a reload changes, or would change.

@@ -57,6 +57,18 @@ impl Default for Settings {
     }
 }
 
+/// Who asks for the successor of a pair.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Renewal {
+    /// The client; we shortly before the end of a life, or where numbers or volume run out, if it did not.
+    #[default]
+    AtTheEnd,
+    /// We, before any client would: after two thirds of the life or of the volume.
+    Early,
+    /// The client alone: a pair that it does not renew ends.
+    Never,
+}
+
 /// A pair of SAs as Quick Mode negotiated it.
 #[derive(Debug)]
 pub struct SaParams {
@@ -78,6 +90,8 @@ pub struct SaParams {
     pub life_kilobytes: Option<u32>,
     /// Whether the peer is known to have installed the pair (Quick Mode is complete), so that we may send with it.
     pub confirmed: bool,
+    /// Who renews it.
+    pub renewal: Renewal,
 }
 
 /// What names a pair: the two SPIs.

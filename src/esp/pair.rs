@@ -2,8 +2,8 @@
 
 use super::replay::ReplayWindow;
 use super::{
-    CONFIRM_WITHIN, DEFAULT_LIFE, LINGER, Limit, MIN_KILOBYTES, MIN_LIFE, SEQUENCE_SOFT, SaParams, Settings,
-    SpiPair,
+    CONFIRM_WITHIN, DEFAULT_LIFE, LINGER, Limit, MIN_KILOBYTES, MIN_LIFE, Renewal, SEQUENCE_SOFT, SaParams,
+    Settings, SpiPair,
 };
 use crate::crypto::cbc::LengthError;
 use crate::crypto::engine::{OpenKey, SealKey};
@@ -73,6 +73,7 @@ pub(super) struct SaPair {
     expires_at: Instant,
     /// Volume for one direction in bytes.
     life_bytes: Option<u64>,
+    renewal: Renewal,
     soon_told: bool,
     now_told: bool,
 }
@@ -102,12 +103,16 @@ impl SaPair {
             sent: 0,
             traffic: Traffic::default(),
             since: now,
-            rekey_at: now + life - margin(life),
+            rekey_at: match params.renewal {
+                Renewal::Early => now + life / 3 * 2,
+                Renewal::AtTheEnd | Renewal::Never => now + life - margin(life),
+            },
             expires_at: now + life + settings.grace,
             life_bytes: params
                 .life_kilobytes
                 .filter(|&kb| kb != 0)
                 .map(|kb| u64::from(kb.max(MIN_KILOBYTES)) * 1024),
+            renewal: params.renewal,
             soon_told: false,
             now_told: false,
         })
@@ -141,7 +146,7 @@ impl SaPair {
     /// Whether traffic has crossed a limit that nobody has been told of.
     pub(super) fn wants_attention(&self, newest: bool) -> bool {
         let rekey = (self.sent >= SEQUENCE_SOFT && !self.now_told) || (self.volume_soft() && !self.soon_told);
-        (newest && rekey) || self.volume_hard()
+        (newest && rekey && self.renewal != Renewal::Never) || self.volume_hard()
     }
 
     /// Whether the peer has deleted it.
@@ -161,7 +166,8 @@ impl SaPair {
     }
 
     fn volume_soft(&self) -> bool {
-        self.life_bytes.is_some_and(|life| self.volume() >= life / 16 * 15)
+        let part = if self.renewal == Renewal::Early { 10 } else { 15 };
+        self.life_bytes.is_some_and(|life| self.volume() >= life / 16 * part)
     }
 
     /// Twice the volume: at full speed a rekey takes longer than the volume lasts (Windows: 250 MB), and cutting the
@@ -183,7 +189,7 @@ impl SaPair {
         if !self.confirmed && !in_use {
             at = at.min(self.since + CONFIRM_WITHIN);
         }
-        if newest && !self.soon_told {
+        if newest && !self.soon_told && self.renewal != Renewal::Never {
             at = at.min(self.rekey_at);
         }
         at
@@ -204,7 +210,7 @@ impl SaPair {
 
     /// Whether a successor is wanted; true once.
     pub(super) fn take_rekey_soon(&mut self, now: Instant) -> Option<Limit> {
-        if self.soon_told || self.retired {
+        if self.soon_told || self.retired || self.renewal == Renewal::Never {
             return None;
         }
         let limit = if now >= self.rekey_at {
@@ -220,7 +226,8 @@ impl SaPair {
 
     /// Whether a successor is wanted at once; true once.
     pub(super) fn take_rekey_now(&mut self) -> bool {
-        let due = self.sent >= SEQUENCE_SOFT && !self.now_told && !self.retired;
+        let due =
+            self.sent >= SEQUENCE_SOFT && !self.now_told && !self.retired && self.renewal != Renewal::Never;
         self.now_told |= due;
         due
     }

@@ -39,6 +39,7 @@ fn pair(suite: EspSuite, n: u32) -> SaParams {
         life_seconds: Some(3600),
         life_kilobytes: None,
         confirmed: true,
+        renewal: Renewal::AtTheEnd,
     }
 }
 
@@ -140,6 +141,7 @@ fn real_packets_open_and_seal_to_the_same_bytes() {
                     life_seconds: None,
                     life_kilobytes: None,
                     confirmed: true,
+                    renewal: Renewal::AtTheEnd,
                 },
             )
             .unwrap();

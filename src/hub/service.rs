@@ -75,21 +75,25 @@ impl Hub {
         }
         let message = Message::parse(udp.payload)?;
         let asker = Asker { port: from, mac: view.source, source: ip.source, link };
-        let result =
-            self.with_server(now, |server, cx| server.recv(cx, asker, message)).ok_or(Drop::NotCarried)?;
+        let result = self
+            .with_server(now, Some(from), |server, cx| server.recv(cx, asker, message))
+            .ok_or(Drop::NotCarried)?;
         self.answer(now, asker, result, out)
     }
 
     fn with_server<T>(
         &mut self,
         now: Instant,
+        asker: Option<PortId>,
         run: impl FnOnce(&mut super::dhcp::Server, &mut Context<'_>) -> T,
     ) -> Option<T> {
         let server = self.server_address()?;
         let hosts = &self.tables.hosts;
         let mac_of = |address| hosts.find(host(address)).map(|value| Value(value).mac());
         let settings = &self.settings.dhcp;
-        let mut cx = Context { now, settings, pool: &mut self.pool, server, mac_of: &mac_of };
+        let own = asker.and_then(|port| self.ports.get(&port)?.routes.as_deref());
+        let routes = own.unwrap_or(&settings.routes);
+        let mut cx = Context { now, settings, routes, pool: &mut self.pool, server, mac_of: &mac_of };
         Some(run(&mut self.server, &mut cx))
     }
 
@@ -183,7 +187,7 @@ impl Hub {
 
     /// Somebody claims an address: is it one that is being probed?
     pub(super) fn hear_claim(&mut self, now: Instant, address: Ipv4Addr, mac: Mac, out: &mut Output) {
-        let claimed = self.with_server(now, |server, cx| server.claimed(cx, address, mac)).flatten();
+        let claimed = self.with_server(now, None, |server, cx| server.claimed(cx, address, mac)).flatten();
         if let Some((asker, result)) = claimed {
             // What comes of it is told as an event; there is no packet to count.
             let _ = self.answer(now, asker, result, out);
@@ -193,7 +197,8 @@ impl Hub {
     /// Sends the offers whose probes nobody answered.
     pub(super) fn end_probes(&mut self, now: Instant, out: &mut Output) {
         for _ in 0..Self::TURNS {
-            let Some((asker, step)) = self.with_server(now, |server, cx| server.expire(cx)).flatten() else {
+            let Some((asker, step)) = self.with_server(now, None, |server, cx| server.expire(cx)).flatten()
+            else {
                 break;
             };
             let _ = self.answer(now, asker, Ok(step), out);

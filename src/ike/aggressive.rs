@@ -234,7 +234,7 @@ impl Aggressive {
             lifetime: half.lifetime,
             established: now,
             initial_contact,
-            quirks: half.quirks,
+            quirks: half.quirks.clone(),
             keys,
             phase1_iv,
             last: Answer::new(input.message, Vec::new()),

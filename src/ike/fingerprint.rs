@@ -34,6 +34,21 @@ pub enum ClientHint {
     Unknown,
 }
 
+impl ClientHint {
+    /// Every kind, with the name that stands for it in the configuration.
+    pub const ALL: [(&'static str, Self); 9] = [
+        ("android", Self::Android),
+        ("apple", Self::Apple),
+        ("windows", Self::Windows),
+        ("strongswan", Self::StrongSwan),
+        ("libreswan", Self::Libreswan),
+        ("network-manager", Self::NetworkManager),
+        ("chromeos", Self::ChromeOs),
+        ("racoon", Self::Racoon),
+        ("unknown", Self::Unknown),
+    ];
+}
+
 impl fmt::Display for ClientHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

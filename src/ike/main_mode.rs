@@ -281,7 +281,7 @@ impl MainMode {
             lifetime: half.lifetime,
             established: now,
             initial_contact: proven.initial_contact,
-            quirks: half.quirks,
+            quirks: half.quirks.clone(),
             keys: proven.keys,
             phase1_iv,
             last: Answer::new(input.message, message),
@@ -293,6 +293,10 @@ impl MainMode {
 
     fn refuse(&self, reason: Reason, stage: Stage, out: &mut Output) {
         out.event(Event::Refused(Box::new(self.half.refusal(stage, reason))));
+    }
+
+    pub(super) const fn is_unanswered(&self) -> bool {
+        matches!(self.state, State::ExpectKe)
     }
 
     pub(super) const fn stage(&self) -> Stage {
@@ -344,7 +348,9 @@ pub(super) fn put_nat_d(
     let Some(version) = half.nat.version else { return };
     let mut client = nat_traversal::nat_d(half.suite.hash, half.cookies, half.path.remote).to_vec();
     let mut server = nat_traversal::nat_d(half.suite.hash, half.cookies, half.path.local).to_vec();
-    if ctx.settings.force_udp_encapsulation && !half.nat.detected() {
+    // A client that is kept from seeing our NAT would send ESP itself, which no port forwarding carries.
+    let hidden = half.quirks.hide_server_nat && half.nat.server_behind && !half.nat.client_behind;
+    if hidden || ctx.settings.force_udp_encapsulation && !half.nat.detected() {
         // The client's side only: a wrong hash of our own makes Windows fail with 809 (server behind NAT).
         ctx.entropy.fill(&mut client);
         half.nat.forced = true;

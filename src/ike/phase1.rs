@@ -20,6 +20,7 @@ use crate::wire::isakmp::{
     Chain, ChainWriter, Cookie, Cookies, ExchangeType, Flags, Header, MessageId, PayloadType,
 };
 use crate::wire::{self, Kind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Bytes of our nonces.
@@ -157,6 +158,16 @@ impl Phase1 {
         self.half().done
     }
 
+    /// Whether nothing has come yet that shows that the initiator hears us.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Main(machine) => machine.is_unanswered(),
+            // Its answer costs a Diffie-Hellman computation, which is bounded elsewhere.
+            Self::Aggressive(_) => true,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn cookies(&self) -> Cookies {
@@ -275,7 +286,8 @@ impl<'a> First<'a> {
         path: Path,
         out: &mut Output,
     ) -> Result<Phase1Choice, Refusal> {
-        proposal::choose_phase1(&self.sa, &ctx.settings.policy).map_err(|mismatch| {
+        let quirks = ctx.settings.quirks_for(self.fingerprint.hint);
+        proposal::choose_phase1(&self.sa, &ctx.settings.policy, &quirks).map_err(|mismatch| {
             out.send(path, &clear_notify(self.header.cookies, ctx.entropy, NotifyType::NO_PROPOSAL_CHOSEN));
             self.refusal(Reason::NoProposal(mismatch))
         })
@@ -324,7 +336,7 @@ pub(super) struct HalfOpen {
     pub(super) dpd: bool,
     pub(super) nat: NatSituation,
     pub(super) fingerprint: Fingerprint,
-    pub(super) quirks: Quirks,
+    pub(super) quirks: Arc<Quirks>,
     /// The last request that was taken, and what it was answered.
     pub(super) answer: Answer,
     pub(super) deadline: Instant,
@@ -354,7 +366,8 @@ impl HalfOpen {
         Header { first: chain.first(), ..self.header() }.message(chain.bytes())
     }
 
-    /// Puts the vendor IDs of the answer: only what the client announced itself, one version of NAT traversal.
+    /// Puts the vendor IDs of the answer: only what the client announced itself, one version of NAT traversal, and
+    /// what the configuration adds for its kind.
     ///
     /// Interop: racoon takes the best version that comes back, and Windows updates broke on vendor IDs that they had
     /// not sent.
@@ -364,6 +377,9 @@ impl HalfOpen {
         }
         if self.dpd {
             chain.put_bytes(PayloadType::VENDOR_ID, &vid::DPD);
+        }
+        for vendor_id in &self.quirks.vendor_ids {
+            chain.put_bytes(PayloadType::VENDOR_ID, vendor_id);
         }
     }
 

@@ -130,13 +130,16 @@ pub(super) struct Phase1Choice {
 }
 
 /// Chooses a transform for Phase 1.
-pub(super) fn choose_phase1(sa: &Sa, policy: &Policy) -> Result<Phase1Choice, Mismatch> {
-    let rank = |suite: IkeSuite| policy.ike.iter().position(|ours| *ours == suite);
+pub(super) fn choose_phase1(sa: &Sa, policy: &Policy, quirks: &Quirks) -> Result<Phase1Choice, Mismatch> {
+    let rank = |suite: IkeSuite| {
+        let rank = policy.ike.iter().position(|ours| *ours == suite)?;
+        Some((quirks.rank_ike(suite), rank))
+    };
     let best = phase1_offers(sa)
         .filter(|o| o.psk)
         .filter_map(|o| o.suite.and_then(rank).map(|rank| (rank, o)))
         .min_by_key(|(rank, _)| *rank);
-    let Some((rank, offer)) = best else { return Err(explain_phase1(sa, policy)) };
+    let Some(((_, rank), offer)) = best else { return Err(explain_phase1(sa, policy)) };
     let answer = Proposal {
         number: offer.proposal.number,
         protocol: Protocol::ISAKMP,
@@ -261,7 +264,7 @@ pub(super) struct Phase2Choice {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Phase2Need<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) quirks: Quirks,
+    pub(super) quirks: &'a Quirks,
     /// Modes that fit the NAT situation, best first.
     pub(super) encapsulations: &'a [Encapsulation],
     /// The group of PFS as the KE payload implies it; `None` without KE.
@@ -302,10 +305,11 @@ pub(super) fn choose_phase2(sa: &Sa, need: &Phase2Need<'_>) -> Result<Phase2Choi
 ///
 /// Interop: HMAC-SHA-256 of a client that may truncate it to 96 bits comes last among the sound MACs, SHA-1 first: it
 /// is the one that all of them have and none gets wrong. A better cipher still weighs more than a better MAC.
-fn rank_esp(need: &Phase2Need<'_>, suite: EspSuite) -> Option<(u8, u8, usize)> {
+fn rank_esp(need: &Phase2Need<'_>, suite: EspSuite) -> Option<(usize, u8, u8, usize)> {
     let rank = need.policy.esp.iter().position(|ours| *ours == suite)?;
+    let preference = need.quirks.rank_esp(suite);
     if !need.quirks.may_truncate_sha256 {
-        return Some((0, 0, rank));
+        return Some((preference, 0, 0, rank));
     }
     let cipher = u8::from(suite.cipher() == EspCipher::TripleDesCbc);
     let auth = match suite.auth() {
@@ -315,7 +319,7 @@ fn rank_esp(need: &Phase2Need<'_>, suite: EspSuite) -> Option<(u8, u8, usize)> {
         EspAuth::HmacSha256_128 => 3,
         EspAuth::HmacMd5_96 => 4,
     };
-    Some((cipher, auth, rank))
+    Some((preference, cipher, auth, rank))
 }
 
 fn explain_phase2(sa: &Sa, need: &Phase2Need<'_>) -> Mismatch {

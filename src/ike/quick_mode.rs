@@ -386,7 +386,7 @@ fn read_offer(established: &Established, ctx: &Context<'_>, opened: &Opened<'_>)
     let nat = established.sa.nat;
     let need = |group| Phase2Need {
         policy: &ctx.settings.policy,
-        quirks: established.sa.quirks,
+        quirks: &established.sa.quirks,
         encapsulations: nat.encapsulations(),
         group,
     };

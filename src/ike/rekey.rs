@@ -136,7 +136,7 @@ impl Ike {
         // What comes back must be what was offered.
         let policy = Policy { name: String::new(), ike: Vec::new(), esp: vec![sent.replaces.suite] };
         let encapsulations = &[sent.encapsulation];
-        let quirks = established.sa.quirks;
+        let quirks = &established.sa.quirks;
         let need = Phase2Need { policy: &policy, quirks, encapsulations, group: None };
         let choice = proposal::choose_phase2(&answer, &need).map_err(|_| Drop::NoProposalChosen)?;
 

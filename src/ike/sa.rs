@@ -11,6 +11,7 @@ use crate::crypto::suite::IkeSuite;
 use crate::packet::Path;
 use crate::wire::isakmp::payload::Identity;
 use crate::wire::isakmp::{Cookies, ExchangeType};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A complete Phase 1, still without exchanges under it: hand it to [`super::Ike::adopt`].
@@ -41,7 +42,7 @@ pub struct IsakmpSa {
     /// INITIAL-CONTACT came with message 5.
     pub initial_contact: bool,
     /// What this kind of client needs.
-    pub(super) quirks: Quirks,
+    pub(super) quirks: Arc<Quirks>,
     pub(super) keys: Keys,
     /// Last block of Phase 1, from which the IVs of all exchanges under it are made.
     pub(super) phase1_iv: Iv,

@@ -5,6 +5,7 @@ use super::quirks::Quirks;
 use crate::crypto::Secret;
 use crate::crypto::suite::{DhGroup, EspAuth, EspCipher, EspSuite, HashAlg, IkeCipher, IkeSuite};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most pre-shared keys that are tried on one message: each costs a key derivation.
@@ -185,7 +186,7 @@ pub struct Settings {
     /// How many unanswered R-U-THERE mean death.
     pub dpd_tries: u8,
     /// Changes to the built-in table of quirks, by kind of client.
-    pub quirks: Vec<(ClientHint, Quirks)>,
+    pub quirks: Vec<(ClientHint, Arc<Quirks>)>,
 }
 
 impl Default for Settings {
@@ -209,11 +210,11 @@ impl Default for Settings {
 impl Settings {
     /// The quirk set for a kind of client: the configured one, or the built-in.
     #[must_use]
-    pub fn quirks_for(&self, hint: ClientHint) -> Quirks {
+    pub fn quirks_for(&self, hint: ClientHint) -> Arc<Quirks> {
         self.quirks
             .iter()
             .find(|(kind, _)| *kind == hint)
-            .map_or_else(|| Quirks::of(hint), |(_, quirks)| *quirks)
+            .map_or_else(|| Arc::new(Quirks::of(hint)), |(_, quirks)| quirks.clone())
     }
 
     /// A configured key by its number: one that is tried on everybody, or a group's.

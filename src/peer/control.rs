@@ -2,7 +2,7 @@
 
 use super::mtu::link_mtu;
 use super::seat::{Member, Seat, State};
-use super::tell::{l2tp_end_of_ppp, note_ike, story_of_l2tp, story_of_ppp};
+use super::tell::{describe_protection, l2tp_end_of_ppp, note_ike, story_of_l2tp, story_of_ppp};
 use super::{Answer, Ask, Authenticate, Context, Frame, Meter, Peer, SpiChange};
 use crate::crypto::dh::{DhError, DhResult};
 use crate::esp::SaParams;
@@ -96,6 +96,12 @@ impl Peer {
         tracing::info!(peer = %sa.path, spi = %format_args!("{:08x}", sa.inbound_spi), suite, udp = sa.udp_encap,
             step = "ipsec_up", "ESP SAs up");
         let inbound_spi = sa.inbound_spi;
+        let of_cookies = |ike: &Box<ike::Ike>| {
+            ike.isakmp_sas().find(|known| known.cookies == sa.cookies).map(|known| known.suite)
+        };
+        let phase1 = self.ike.as_ref().and_then(of_cookies);
+        let ike = phase1.map(|suite| suite.to_string()).unwrap_or_default();
+        let protection = phase1.map(|phase1| describe_protection(phase1, &sa));
         let first = self.sad.is_empty();
         if first {
             self.data_path = if sa.udp_encap { sa.path } else { plain_esp(sa.path) };
@@ -110,9 +116,13 @@ impl Peer {
             life_seconds: sa.life_seconds,
             life_kilobytes: sa.life_kilobytes,
             confirmed: sa.confirmed,
+            renewal: cx.settings.habits(self.hint).renewal,
         };
         match self.sad.install(cx.now, params) {
             Ok(evicted) => {
+                for seat in &mut self.seats {
+                    seat.attempt.absolve(Cause::RekeyFailed);
+                }
                 cx.out.spis.push(SpiChange::Add(inbound_spi));
                 if let Some(evicted) = evicted {
                     cx.out.spis.push(SpiChange::Remove(evicted.inbound_spi));
@@ -127,6 +137,10 @@ impl Peer {
         let now = cx.now;
         self.note(|attempt| {
             attempt.reach(now, Stage::IpsecUp);
+            if let Some(protection) = protection {
+                attempt.detail_mut().ike = ike;
+                attempt.detail_mut().protection = protection;
+            }
             attempt.detail_mut().esp = suite;
         });
     }
@@ -211,7 +225,7 @@ impl Peer {
         let mut attempt = self.attempt.take().unwrap_or_else(|| self.next_attempt(cx));
         attempt.reach(now, Stage::Lcp);
         let mtu = link_mtu(&self.data_path, self.sad.sending_suite());
-        let mut settings = cx.settings.ppp.clone();
+        let mut settings = cx.settings.habits(self.hint).ppp;
         if settings.mru > mtu {
             Arc::make_mut(&mut settings).mru = mtu;
         }
@@ -272,6 +286,7 @@ impl Peer {
                 ppp::Event::Identification(text) => {
                     tracing::debug!(peer = %self.data_path, text, "LCP identification");
                 }
+                ppp::Event::Narrow { passes } => self.narrow(session, passes),
                 ppp::Event::TimeRemaining(_) | ppp::Event::Refused(_) => {}
             }
         }
@@ -353,11 +368,17 @@ impl Peer {
                 });
                 self.pump_ppp(cx, link.session, out);
             }
+            Answer::Renewed { link, rates, dead_after, .. } => {
+                self.dead_after = dead_after;
+                if let Some(Seat { state: State::Joined(member), .. }) = self.seat(link.session) {
+                    member.set_rates(cx.now, rates);
+                }
+            }
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
-                if let Some(seat) = self.seat(link.session) {
-                    if matches!(seat.state, State::Waiting) {
-                        seat.state = State::Stranger;
-                    }
+                if let Some(seat) = self.seat(link.session)
+                    && matches!(seat.state, State::Waiting)
+                {
+                    seat.state = State::Stranger;
                 }
                 self.close_link(cx, link.session, cause);
             }
@@ -369,6 +390,26 @@ impl Peer {
         let Some(seat) = self.seat(session) else { return };
         if let State::Joined(member) = &mut seat.state {
             member.up = false;
+        }
+    }
+
+    /// Something on the way loses the fragments of long packets. What passes becomes the link's MTU: TCP is told by its
+    /// segment size, others by "fragmentation needed". Where nothing long passes there is nothing to do but to say so.
+    fn narrow(&mut self, session: SessionKey, passes: Option<u16>) {
+        // Windows may leave long echoes unanswered for reasons of its own; the others' PPP is known to answer.
+        let known = !matches!(self.hint, None | Some(ike::ClientHint::Windows | ike::ClientHint::Unknown));
+        let path = self.data_path;
+        let Some(seat) = self.seat(session) else { return };
+        let State::Joined(member) = &mut seat.state else { return };
+        match passes {
+            Some(mtu) => {
+                tracing::info!(peer = %path, mtu, "long packets vanish on the way; MTU lowered");
+                member.vnic.set_mtu(mtu);
+                seat.attempt.detail_mut().note =
+                    format!("something on the way drops fragments; packets are kept to {mtu} bytes");
+            }
+            None if known => seat.attempt.suspect(Cause::MtuBlackHole),
+            None => {}
         }
     }
 
@@ -401,6 +442,11 @@ impl Peer {
         for session in older {
             self.close_link(cx, session, Cause::ReplacedBySameDevice);
         }
+        let mut out = ppp::Output::default();
+        if let Some(seat) = self.seat(link.session) {
+            seat.link.start_sizing(now, mtu, &mut out);
+        }
+        self.pump_ppp(cx, link.session, out);
     }
 }
 

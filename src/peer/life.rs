@@ -6,16 +6,20 @@ use super::{Ask, Context, Frame, Peer, PeerKey, Settings, SpiChange};
 use crate::esp::{self, Sad};
 use crate::ike::{self, Ike, IsakmpSa};
 use crate::l2tp::{self, Lns, SessionKey};
-use crate::packet::{Encap, Path, WorkerId};
+use crate::packet::{Encap, PacketBuf, Path, Transmit, WorkerId};
 use crate::ppp;
 use crate::story::{Attempt, Cause, Stage};
 use crate::wire::isakmp::Cookie;
+use crate::wire::natt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How long a peer without a link may be silent: a client that set up IPsec and never came further, or whose link has
 /// closed and who left without a word.
 const LINKLESS: Duration = Duration::from_secs(30);
+
+/// A pair of SAs accepts packets for half a minute beyond its life; who spoke that recently missed the keys, not us.
+const KEYS_MISSED: Duration = Duration::from_secs(90);
 
 impl Peer {
     /// A peer begins with a finished Phase 1, which [`Peer::adopt`] takes over next.
@@ -42,6 +46,8 @@ impl Peer {
             psk: Some(sa.psk),
             identity: identity.into(),
             client: client.into(),
+            hint: Some(sa.fingerprint.hint),
+            keepalive: settings.habits(Some(sa.fingerprint.hint)).keepalive,
             ike: Some(Box::new(Ike::new())),
             ..Self::new(now, key, worker, settings, sa.path, attempt)
         }
@@ -81,6 +87,9 @@ impl Peer {
             psk: None,
             identity: "".into(),
             client: "".into(),
+            hint: None,
+            keepalive: None,
+            spoken: now,
             attempt: Some(attempt),
             forming: None,
             heard: now,
@@ -151,7 +160,7 @@ impl Peer {
             self.lns.poll_timeout(),
         ];
         let links = self.seats.iter().filter_map(Seat::poll_timeout);
-        layers.into_iter().flatten().chain(links).chain([self.silent_at]).min()
+        layers.into_iter().flatten().chain(links).chain(self.keepalive_at()).chain([self.silent_at]).min()
     }
 
     /// Fires what is due.
@@ -162,6 +171,7 @@ impl Peer {
             self.pump_ike(cx, out);
         }
         self.esp_timeout(cx);
+        self.keep_alive(cx);
         let mut out = l2tp::Output::default();
         self.lns.handle_timeout(cx.now, &mut out);
         self.pump_l2tp(cx, out);
@@ -205,6 +215,9 @@ impl Peer {
                     } else {
                         self.delete_esp(cx, inbound_spi);
                     }
+                    if matches!(limit, esp::Limit::Seconds | esp::Limit::Kilobytes) {
+                        self.suspect_rekey(cx);
+                    }
                     self.check_deserted(cx);
                 }
                 // The client renews its keys in time; we only where it did not.
@@ -217,6 +230,31 @@ impl Peer {
                     self.pump_ike(cx, out);
                 }
             }
+        }
+    }
+
+    /// The keys have ended and there are no others. Of a device that has been silent already its silence is told; one that
+    /// was there until the end could not renew them, and that is why it will be lost.
+    fn suspect_rekey(&mut self, cx: &Context<'_>) {
+        if !self.sad.can_send() && cx.now.saturating_duration_since(self.heard) < KEYS_MISSED {
+            for seat in &mut self.seats {
+                seat.attempt.suspect(Cause::RekeyFailed);
+            }
+        }
+    }
+
+    /// When its NAT wants to hear something.
+    fn keepalive_at(&self) -> Option<Instant> {
+        let interval = self.keepalive.filter(|_| self.data_path.encap == Encap::NatT)?;
+        self.sad.can_send().then_some(self.spoken + interval)
+    }
+
+    /// A NAT keepalive of our own (RFC 3948 section 4), where the configuration wants them for this kind.
+    fn keep_alive(&mut self, cx: &mut Context<'_>) {
+        if self.keepalive_at().is_some_and(|at| at <= cx.now) {
+            self.spoken = cx.now;
+            let buf = PacketBuf::from_slice(&[natt::KEEPALIVE]);
+            cx.out.transmits.push(Transmit { path: self.data_path, buf });
         }
     }
 
@@ -235,6 +273,8 @@ impl Peer {
         if silent >= patience {
             let newest = self.seats.last().map(|seat| &seat.attempt);
             let cause = self.attempt.as_ref().or(newest).map_or(Cause::LinkLost, Attempt::cause_of_silence);
+            let cause =
+                if cause == Cause::LinkLost && self.has_strayed(cx) { Cause::NatMappingLost } else { cause };
             self.close(cx, cause);
             return;
         }
@@ -242,6 +282,13 @@ impl Peer {
             self.probe(cx);
         }
         self.silent_at = self.next_look(cx);
+    }
+
+    /// Whether it looks as if its NAT had given the device another port: something keeps a mapping awake behind the same
+    /// address that belongs to nobody we know, since we heard the device last.
+    fn has_strayed(&self, cx: &Context<'_>) -> bool {
+        let from = self.data_path.remote.ip();
+        self.data_path.encap == Encap::NatT && cx.strays.seen(cx.now, from, self.heard)
     }
 
     /// Asks a silent device for a sign of life, by the one means that wakes it least: an IKE R-U-THERE. (L2TP sends its

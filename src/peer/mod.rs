@@ -17,20 +17,22 @@ mod outbox;
 mod pace;
 mod seat;
 mod settings;
+mod strays;
 mod tell;
 
 pub use ask::{Answer, Ask, Authenticate, Place, Reading};
 pub use meter::{Meter, Traffic};
 pub use outbox::{DhTag, Frame, Outbox, SpiChange};
 pub use pace::Rates;
-pub use settings::Settings;
+pub use settings::{Habits, Settings};
+pub use strays::Strays;
 pub use tell::{cause_of_refusal, note_ike};
 
 pub use crate::ike::PskId;
 
 use crate::entropy::Entropy;
 use crate::esp::Sad;
-use crate::ike::{self, Ike};
+use crate::ike::{self, ClientHint, Ike};
 use crate::l2tp::{Lns, SessionKey, TunnelId};
 use crate::packet::{Path, WorkerId};
 use crate::story::Attempt;
@@ -71,6 +73,8 @@ pub struct Context<'a> {
     pub entropy: &'a mut Entropy,
     /// Whether an inbound SPI is taken by any peer of the worker.
     pub spi_taken: &'a dyn Fn(u32) -> bool,
+    /// Keepalives that belong to no peer.
+    pub strays: &'a Strays,
     /// The worker.
     pub worker: WorkerId,
     /// Where effects go.
@@ -110,6 +114,12 @@ pub struct Peer {
     identity: Box<str>,
     /// The kind of client.
     client: Box<str>,
+    /// The same as IKE knows it; none in clear text.
+    hint: Option<ClientHint>,
+    /// After how long without a packet to it a NAT keepalive is due.
+    keepalive: Option<Duration>,
+    /// When a packet was sent to it last, for NAT keepalives.
+    spoken: Instant,
     /// The attempt that has no link yet; a link takes it over. None while nobody tries anything new.
     attempt: Option<Attempt>,
     /// The tunnel that the attempt is about, once there is one.

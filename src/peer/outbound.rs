@@ -85,6 +85,7 @@ impl Peer {
         }
         inner_udp::put(&mut buf, remote_port);
         let job = self.sad.seal(cx.now, buf, UDP)?;
+        self.spoken = cx.now;
         cx.out.seal.push(job);
         cx.out.seal_paths.push(self.data_path);
         Ok(())

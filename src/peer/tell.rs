@@ -1,9 +1,10 @@
 //! Translations between the layers' own words for what happened and the story's.
 
-use crate::ike::{self, Fingerprint, NatSituation, Progress, Reason};
+use crate::crypto::suite::{DhGroup, IkeSuite};
+use crate::ike::{self, EspSa, Fingerprint, NatSituation, Progress, Reason};
 use crate::l2tp::{self, Direction, PppEnd};
 use crate::ppp::{self, AuthError, Phase};
-use crate::story::{Attempt, Cause};
+use crate::story::{Algorithms, Attempt, Cause, Protection};
 use crate::wire::avp::DisconnectCode;
 use crate::wire::ppp::Protocol;
 
@@ -55,6 +56,32 @@ pub(super) fn describe_client(fingerprint: &Fingerprint) -> String {
     }
 }
 
+/// What was negotiated and how strong it is.
+pub(super) fn describe_protection(ike: IkeSuite, esp: &EspSa) -> Protection {
+    let phase1 = Algorithms {
+        cipher: ike.cipher.to_string(),
+        hash: ike.hash.to_string(),
+        group: ike.group.to_string(),
+        strength: ike.strength().to_string(),
+        bits: ike.bits(),
+    };
+    let suite = esp.suite;
+    let group = esp.pfs.map(DhGroup::strength);
+    let own = group.map_or_else(|| suite.strength(), |group| group.min(suite.strength()));
+    let own_bits = esp.pfs.map_or(suite.cipher().bits(), |group| group.bits().min(suite.cipher().bits()));
+    let phase2 = Algorithms {
+        cipher: suite.cipher().to_string(),
+        hash: if suite.cipher().is_aead() { String::new() } else { suite.auth().to_string() },
+        group: esp.pfs.map(|group| group.to_string()).unwrap_or_default(),
+        strength: own.to_string(),
+        bits: own_bits,
+    };
+    // An agreement of Phase 2's own goes on where that of Phase 1 is broken afterwards; not so the authentication.
+    let strength = own.min(ike.strength()).to_string();
+    let bits = if esp.pfs.is_some() { own_bits } else { own_bits.min(ike.bits()) };
+    Protection { phase1, phase2, strength, bits }
+}
+
 /// What stands between the client and us.
 pub(super) fn describe_nat(nat: &NatSituation) -> String {
     match (nat.client_behind, nat.server_behind) {
@@ -95,7 +122,7 @@ pub(super) fn l2tp_cause(cause: Cause) -> l2tp::Cause {
     match cause {
         Cause::GatewayStopped => l2tp::Cause::Shutdown,
         Cause::ReplacedBySameDevice | Cause::ReplacedByNewest => l2tp::Cause::Replaced,
-        Cause::LinkLost => l2tp::Cause::Dead,
+        Cause::LinkLost | Cause::NatMappingLost | Cause::RekeyFailed => l2tp::Cause::Dead,
         _ => l2tp::Cause::Administrative,
     }
 }

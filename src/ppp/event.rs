@@ -58,6 +58,11 @@ pub enum Event {
     TimeRemaining(Duration),
     /// The peer wanted to speak a protocol that we do not; it was told so. Once per protocol.
     Refused(Protocol),
+    /// The longest packets of [`Link::start_sizing`](super::Link::start_sizing) vanish and short ones pass.
+    Narrow {
+        /// The longest that passes of those that were tried; none if no long one does.
+        passes: Option<u16>,
+    },
     /// The link is down; nothing follows.
     Down(Cause),
 }

@@ -78,16 +78,18 @@ pub(crate) enum Timer {
     Echo,
     /// Armed at the start, ends a link that does not come up.
     Setup,
+    /// Armed with every echo that asks what passes, ends the wait for it.
+    Sizing,
 }
 
 impl Slot for Timer {
-    const ALL: &'static [Self] = &[Self::Lcp, Self::Auth, Self::Ipcp, Self::Echo, Self::Setup];
+    const ALL: &'static [Self] = &[Self::Lcp, Self::Auth, Self::Ipcp, Self::Echo, Self::Setup, Self::Sizing];
     fn index(self) -> usize {
         self as usize
     }
 }
 
-type Timers = TimerTable<Timer, 5>;
+type Timers = TimerTable<Timer, 6>;
 
 /// What every machine inside a link gets along with its input.
 struct Ctx<'a> {

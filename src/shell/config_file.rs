@@ -4,7 +4,7 @@ use crate::config::{FileFacts, Loaded, Report, load};
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -58,13 +58,44 @@ pub fn make_private_dir(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As the file system says.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    write_for(path, content, None)
+}
+
+/// Replaces the file at `path` by `new`, if it still holds `old`: somebody else may have edited it meanwhile. The owner
+/// stays; whoever runs the gateway must be able to read it.
+///
+/// # Errors
+/// [`io::ErrorKind::ResourceBusy`] when the file has changed; else as the file system says.
+pub fn replace(path: &Path, old: &str, new: &str) -> io::Result<()> {
+    // What a link points to is replaced, not the link.
+    let path = fs::canonicalize(path)?;
+    let lock =
+        nix::fcntl::Flock::lock(fs::File::open(directory_of(&path))?, nix::fcntl::FlockArg::LockExclusive);
+    let _lock = lock.map_err(|(_, error)| io::Error::from(error))?;
+    if Zeroizing::new(fs::read_to_string(&path)?).as_str() != old {
+        return Err(io::ErrorKind::ResourceBusy.into());
+    }
+    let owner = fs::metadata(&path)?;
+    write_for(&path, new.as_bytes(), Some((owner.uid(), owner.gid())))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn write_for(path: &Path, content: &[u8], owner: Option<(u32, u32)>) -> io::Result<()> {
+    let directory = directory_of(path);
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     let draft = directory.join(format!(".{name}.{}", std::process::id()));
     // A draft of a process that died, with our number.
     let _ = fs::remove_file(&draft);
     let written = (|| {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        if let Some((user, group)) =
+            owner.filter(|owner| file.metadata().is_ok_and(|m| *owner != (m.uid(), m.gid())))
+        {
+            std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+        }
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&draft, path)?;
@@ -100,6 +131,18 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"two");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn a_file_that_somebody_else_changed_is_not_replaced() {
+        let dir = TestDir::new();
+        let (file, link) = (dir.path().join("x.yaml"), dir.path().join("link.yaml"));
+        write_private(&file, b"one").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&link, "one", "two").unwrap();
+        assert_eq!(replace(&link, "one", "three").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 
     #[test]

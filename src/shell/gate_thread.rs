@@ -1,13 +1,16 @@
 //! The control side: the gatehouse, the signals, and what is written to disk.
 
 use super::control_socket::{self, Call};
+use super::guest::{self, Guest};
 use super::inbox::{Inbox, Input};
 use super::net_setup::HostSetup;
 use super::reload::{Prepared, Source};
 use super::state_file;
 use super::uplinks::{Trunks, host_name_servers};
 use super::worker_thread::clock;
-use crate::control::{Facts, Kind, Refusal, ReloadRow, Reloaded};
+use crate::config::Config;
+use crate::control::{Facts, GuestRow, Kind, Refusal, ReloadRow, Reloaded};
+use crate::entropy::Entropy;
 use crate::gatehouse::{Gatehouse, Output};
 use crate::hub::Forward;
 use crate::packet::WorkerId;
@@ -60,8 +63,10 @@ impl GateThread {
         let mut save_at = Instant::now() + SAVE_EVERY;
         let mut saved = state_file::Generation::of(&self.gatehouse);
         let mut reading: Option<Reading> = None;
+        let mut guest: Option<(Guest, Instant)> = None;
         loop {
             let due = self.gatehouse.poll_timeout().map_or(save_at, |at| save_at.min(Instant::from_std(at)));
+            let due = guest.as_ref().map_or(due, |(_, until)| due.min(*until));
             tokio::select! {
                 asks = self.asks.recv() => match asks {
                     Some(asks) => self.handle(asks),
@@ -72,6 +77,20 @@ impl GateThread {
                         let out = control_socket::step(&mut self.gatehouse, &self.facts, job, answer);
                         self.pass_on(out);
                     }
+                    Call::Guest { hub, answer } => {
+                        // Whoever asked may have gone; the guest leaves at the end of the minute then.
+                        let _ = answer.send(self.change_guest(&mut guest, hub.as_deref()));
+                    }
+                    Call::Monitor { hub, feed, answer } => {
+                        let Self { trunks, gatehouse, inboxes, .. } = self;
+                        let opened = trunks.open_monitor(&hub, *feed, gatehouse, inboxes).await;
+                        let port = opened.as_ref().ok().copied();
+                        if let (Err(_), Some(port)) = (answer.send(opened), port) {
+                            // Whoever asked has gone.
+                            trunks.close_monitor(port, gatehouse, inboxes);
+                        }
+                    }
+                    Call::EndMonitor(port) => self.trunks.close_monitor(port, &mut self.gatehouse, &self.inboxes),
                     Call::Reload { dry_run, answer } => self.begin_reload(&mut reading, dry_run, Some(answer)),
                 },
                 prepared = read(&mut reading) => {
@@ -83,6 +102,9 @@ impl GateThread {
                     let mut out = Output::default();
                     self.gatehouse.handle_timeout(clock(), &mut out);
                     self.pass_on(out);
+                    if guest.as_ref().is_some_and(|(_, until)| *until <= Instant::now()) {
+                        self.send_away(guest.take());
+                    }
                     if save_at <= Instant::now() {
                         save_at = Instant::now() + SAVE_EVERY;
                         saved = self.save(saved);
@@ -104,6 +126,41 @@ impl GateThread {
         }
         self.save(saved);
         Ok(())
+    }
+
+    /// Lets a guest in to `hub`; without one, sends the guest away.
+    fn change_guest(
+        &mut self,
+        guest: &mut Option<(Guest, Instant)>,
+        hub: Option<&str>,
+    ) -> Result<Option<GuestRow>, Refusal> {
+        let Some(hub) = hub else {
+            self.send_away(guest.take());
+            return Ok(None);
+        };
+        if guest.is_some() {
+            return Err(Refusal::new(Kind::Busy, "a self-test is under way"));
+        }
+        let mut entropy = Entropy::from_system()
+            .map_err(|error| Refusal::new(Kind::Failed, format!("no randomness: {error}")))?;
+        let (config, invited, row) = guest::invite(self.gatehouse.config(), hub, &mut entropy)?;
+        self.put(config);
+        *guest = Some((invited, Instant::now() + guest::STAY));
+        Ok(Some(row))
+    }
+
+    fn send_away(&mut self, guest: Option<(Guest, Instant)>) {
+        if let Some(config) = guest.and_then(|(guest, _)| guest::dismiss(self.gatehouse.config(), &guest)) {
+            self.put(config);
+        }
+    }
+
+    /// Puts a configuration in force that differs in users alone.
+    fn put(&mut self, config: Config) {
+        let changes = self.gatehouse.config().changes_to(&config, clock().unix);
+        let mut out = Output::default();
+        self.gatehouse.apply(clock(), Arc::new(config), &changes, &mut out);
+        self.pass_on(out);
     }
 
     fn begin_reload(&self, reading: &mut Option<Reading>, dry_run: bool, waiting: Waiting) {
@@ -223,6 +280,9 @@ impl GateThread {
             }
         }
         for (inbox, (answers, frames)) in self.inboxes.iter().zip(batches) {
+            if !out.standings.is_empty() {
+                inbox.put(Input::Standings(out.standings.clone()));
+            }
             if !answers.is_empty() {
                 inbox.put(Input::Answers(answers));
             }

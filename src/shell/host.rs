@@ -71,6 +71,35 @@ pub fn routed_interfaces() -> Vec<String> {
     names
 }
 
+/// Interface and gateway of the default route; the gateway is 0.0.0.0 where the interface leads there by itself.
+#[must_use]
+pub fn default_route() -> Option<(String, Ipv4Addr)> {
+    parse_default_route(&route_table())
+}
+
+fn parse_default_route(table: &str) -> Option<(String, Ipv4Addr)> {
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [interface, "00000000", gateway, _, _, _, _, "00000000", ..] = columns.as_slice() else {
+            return None;
+        };
+        let gateway = Ipv4Addr::from(u32::from_str_radix(gateway, 16).ok()?.to_ne_bytes());
+        Some(((*interface).to_owned(), gateway))
+    })
+}
+
+/// Whether this address has answered ARP.
+#[must_use]
+pub fn has_neighbour(address: Ipv4Addr) -> bool {
+    let table = fs::read_to_string("/proc/thread-self/net/arp").unwrap_or_default();
+    let address = address.to_string();
+    // IP address, hardware type, flags (2: complete), hardware address, ...
+    table.lines().any(|line| {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        columns.first() == Some(&address.as_str()) && columns.get(2).is_some_and(|flags| *flags != "0x0")
+    })
+}
+
 fn route_table() -> String {
     fs::read_to_string("/proc/thread-self/net/route").unwrap_or_default()
 }
@@ -94,6 +123,13 @@ fn parse_routes(table: &str) -> Vec<UsedNetwork> {
 #[must_use]
 pub fn free_network() -> Network {
     pick_free(&networks_in_use())
+}
+
+/// The same, apart from these networks, too.
+#[must_use]
+pub fn free_network_besides(others: &[Network]) -> Network {
+    let others = others.iter().map(|network| UsedNetwork { network: *network, interface: String::new() });
+    pick_free(&networks_in_use().into_iter().chain(others).collect::<Vec<_>>())
 }
 
 fn pick_free(used: &[UsedNetwork]) -> Network {
@@ -148,6 +184,7 @@ mod tests {
         let networks: Vec<String> =
             parse_routes(&table).iter().map(|used| used.network.to_string()).collect();
         assert_eq!(networks, ["0.0.0.0/0", "192.168.1.0/24"]);
+        assert_eq!(parse_default_route(&table), Some(("eth0".to_owned(), Ipv4Addr::new(192, 168, 1, 1))));
     }
 
     #[test]

@@ -3,15 +3,20 @@
 #![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
 
 pub mod bench;
+mod cable;
 pub mod config_file;
 pub mod control_socket;
 mod dh_pool;
 mod dispatch;
+pub mod doctor;
 mod gate_thread;
+mod guest;
 pub mod host;
 mod inbox;
 pub mod logging;
+mod monitor;
 pub mod net_setup;
+mod packet_socket;
 pub mod ports;
 pub mod privileges;
 mod reload;

@@ -1,5 +1,5 @@
-//! System calls that no safe crate of ours wraps: the TAP device's and the terminal's `ioctl`s, level-triggered events,
-//! socket filters, and capabilities for child processes.
+//! System calls that no safe crate of ours wraps: the TAP device's and the terminal's `ioctl`s, packet sockets,
+//! level-triggered events, socket filters, and capabilities for child processes.
 #![expect(
     unsafe_code,
     reason = "each call is a few lines with its argument beside it; everything above is safe"
@@ -8,7 +8,7 @@
 use std::{
     ffi::CString,
     io,
-    os::fd::{AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 /// Has an epoll instance report `token` whenever there is something to read from `source`, as long as there is. (mio's own
@@ -99,6 +99,88 @@ pub(super) fn terminal_width(file: BorrowedFd<'_>) -> Option<u16> {
     // SAFETY: the kernel writes one `winsize`, which lives until the call ends.
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) }.into()).ok()?;
     (size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// A socket that hears every frame that comes in on an interface and sends what is put into it, and whether each frame
+/// has a `virtio_net_hdr` before it (`PACKET_VNET_HDR`; large frames come and go whole then).
+pub(super) fn packet_socket(index: u32) -> io::Result<(OwnedFd, bool)> {
+    const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
+    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // No protocol yet: nothing comes from other interfaces before it is bound.
+    // SAFETY: takes numbers.
+    let socket = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
+    check(socket.into())?;
+    // SAFETY: the descriptor is new and ours.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    let set = |option: libc::c_int, value: libc::c_int| {
+        let (value, size) = (&raw const value, size_of::<libc::c_int>() as libc::socklen_t);
+        // SAFETY: the kernel reads one `int`, which lives until the call ends.
+        let result =
+            unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, option, value.cast(), size) };
+        check(result.into())
+    };
+    set(libc::PACKET_AUXDATA, 1)?;
+    let large = set(libc::PACKET_VNET_HDR, 1).is_ok();
+    // What the host itself sends there is not the cable's. (Before Linux 4.20 it is heard.)
+    let _ = set(PACKET_IGNORE_OUTGOING, 1);
+    let all = (libc::ETH_P_ALL as u16).to_be();
+    // SAFETY: a `sockaddr_ll` and a `packet_mreq` of zeroes are valid: they are numbers and bytes.
+    let (mut address, mut request): (libc::sockaddr_ll, libc::packet_mreq) = unsafe { std::mem::zeroed() };
+    request.mr_ifindex = index.cast_signed();
+    request.mr_type = libc::PACKET_MR_PROMISC as libc::c_ushort;
+    let size = size_of::<libc::packet_mreq>() as libc::socklen_t;
+    let (option, value) = (libc::PACKET_ADD_MEMBERSHIP, (&raw const request).cast());
+    // SAFETY: the kernel reads one `packet_mreq`, which lives until the call ends.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, option, value, size) }.into())?;
+    address.sll_family = libc::AF_PACKET as libc::c_ushort;
+    address.sll_protocol = all;
+    address.sll_ifindex = index.cast_signed();
+    let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the kernel reads one `sockaddr_ll`, which lives until the call ends.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }.into())?;
+    Ok((socket, large))
+}
+
+/// Takes a frame from such a socket: what comes first into `header`, the rest into `frame`. Returns the bytes of both
+/// together, and the protocol and content of the VLAN tag that the kernel took off.
+pub(super) fn packet_recv(
+    socket: BorrowedFd<'_>,
+    header: &mut [u8],
+    frame: &mut [u8],
+) -> io::Result<(usize, Option<(u16, u16)>)> {
+    const VLAN_VALID: u32 = 1 << 4;
+    const VLAN_TPID_VALID: u32 = 1 << 6;
+    // Aligned as control messages want it, and larger than the one that comes.
+    let mut control = [0_u64; 16];
+    let mut pieces = [
+        libc::iovec { iov_base: header.as_mut_ptr().cast(), iov_len: header.len() },
+        libc::iovec { iov_base: frame.as_mut_ptr().cast(), iov_len: frame.len() },
+    ];
+    // SAFETY: a `msghdr` of zeroes is valid: it is numbers and null pointers.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = pieces.as_mut_ptr();
+    message.msg_iovlen = pieces.len();
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control);
+    // SAFETY: all that `message` points to lives until the call ends, and the kernel keeps to the lengths.
+    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
+    check(received as libc::c_long)?;
+    let mut tag = None;
+    // SAFETY: walks what the kernel has written into `control`, which is still there.
+    unsafe {
+        let mut at = libc::CMSG_FIRSTHDR(&raw const message);
+        while let Some(entry) = at.as_ref() {
+            if (entry.cmsg_level, entry.cmsg_type) == (libc::SOL_PACKET, libc::PACKET_AUXDATA) {
+                let data: libc::tpacket_auxdata = std::ptr::read_unaligned(libc::CMSG_DATA(at).cast());
+                if data.tp_status & VLAN_VALID != 0 {
+                    let known = data.tp_status & VLAN_TPID_VALID != 0;
+                    tag = Some((if known { data.tp_vlan_tpid } else { 0x8100 }, data.tp_vlan_tci));
+                }
+            }
+            at = libc::CMSG_NXTHDR(&raw const message, at);
+        }
+    }
+    Ok((received.unsigned_abs(), tag))
 }
 
 /// The number of the interface `name`.

@@ -1,11 +1,11 @@
 //! One thread around one worker: one clock reading a turn, everything that is there in batches, one sleep.
 
+use super::cable::Uplink;
 use super::dh_pool::DhPool;
 use super::dispatch::Dispatch;
 use super::inbox::{Inbox, Input, Plug};
 use super::syscall;
 use super::udp::{ReceiveSpace, UdpSocket};
-use super::uplinks::Uplink;
 use crate::crypto::dh::DhJob;
 use crate::hub::PortId;
 use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
@@ -88,9 +88,10 @@ impl WorkerThread {
     /// When the system's event queue fails, which leaves nothing to do.
     pub(super) fn run(mut self) -> std::io::Result<()> {
         let sources = self.sockets.len() + self.uplinks.len();
-        let taps = self.uplinks.iter().flatten().map(|uplink| uplink.tap.as_raw_fd());
-        let fds = self.sockets.iter().map(AsRawFd::as_raw_fd).chain(taps);
+        let uplinks = self.uplinks.iter().map(|uplink| uplink.as_ref().and_then(Uplink::fd));
+        let fds = self.sockets.iter().map(|socket| Some(socket.as_raw_fd())).chain(uplinks);
         for (n, fd) in fds.enumerate() {
+            let Some(fd) = fd else { continue };
             syscall::watch(self.poll.as_raw_fd(), fd, n)?;
         }
         let mut events = Events::with_capacity(sources + 8);
@@ -196,9 +197,11 @@ impl WorkerThread {
                 *ready = match uplink.receive(&mut turn.large, pool, &mut turn.frames) {
                     Ok(more) => more,
                     Err(error) => {
-                        tracing::error!(tap = uplink.tap.name(), %error, "the uplink is gone");
-                        // It would be reported for ever.
-                        let _ = syscall::unwatch(self.poll.as_raw_fd(), uplink.tap.as_raw_fd());
+                        tracing::error!(device = uplink.name(), %error, "the uplink is gone");
+                        if let Some(fd) = uplink.fd() {
+                            // It would be reported for ever.
+                            let _ = syscall::unwatch(self.poll.as_raw_fd(), fd);
+                        }
                         false
                     }
                 };
@@ -219,6 +222,9 @@ impl WorkerThread {
             match input {
                 Input::Datagrams(mut datagrams) => turn.batch.datagrams.append(&mut datagrams),
                 Input::Frames(mut frames) => turn.batch.far_frames.append(&mut frames),
+                Input::FromPort(from, frames) => {
+                    turn.batch.frames.extend(frames.into_iter().map(|buf| Frame { from, buf }));
+                }
                 Input::Answers(answers) => {
                     for answer in answers {
                         self.worker.handle_answer(clock, answer, effects);
@@ -246,6 +252,7 @@ impl WorkerThread {
                     let _ = answer.send(self.worker.snapshot());
                 }
                 Input::Settings(settings) => self.worker.set_settings(clock, settings, effects),
+                Input::Standings(changes) => self.worker.set_standings(&changes),
                 Input::Shutdown => {
                     self.worker.shutdown(clock, effects);
                     *stop_at = Some(clock.now + FAREWELL);
@@ -255,16 +262,18 @@ impl WorkerThread {
         true
     }
 
-    /// Serves an uplink that a reload has opened.
+    /// Serves what is plugged in while the worker runs: an uplink after a reload, a monitor.
     fn plug(&mut self, plug: Plug, ready: &mut Vec<bool>) -> std::io::Result<()> {
-        let Plug { ingress, view, tap } = plug;
-        let port = ingress.id();
+        let Plug { ingress, view, device } = plug;
+        let uplink = Uplink::new(ingress.id(), device);
         let place = self.uplinks.iter().position(Option::is_none).unwrap_or(self.uplinks.len());
         let token = self.sockets.len() + place;
-        syscall::watch(self.poll.as_raw_fd(), tap.as_raw_fd(), token)?;
+        if let Some(fd) = uplink.fd() {
+            syscall::watch(self.poll.as_raw_fd(), fd, token)?;
+        }
         self.uplinks.resize_with(self.uplinks.len().max(place + 1), || None);
         ready.resize(ready.len().max(token + 1), false);
-        self.uplinks[place] = Some(Uplink::new(port, tap));
+        self.uplinks[place] = Some(uplink);
         self.worker.open_trunk(ingress, view);
         Ok(())
     }
@@ -274,9 +283,11 @@ impl WorkerThread {
         self.worker.close_trunk(port);
         let place =
             self.uplinks.iter_mut().find(|uplink| uplink.as_ref().is_some_and(|uplink| uplink.port == port));
-        if let Some(uplink) = place.and_then(Option::take) {
+        if let Some(uplink) = place.and_then(Option::take)
+            && let Some(fd) = uplink.fd()
+        {
             // Closing would take it out of the queue as well; this says so.
-            let _ = syscall::unwatch(self.poll.as_raw_fd(), uplink.tap.as_raw_fd());
+            let _ = syscall::unwatch(self.poll.as_raw_fd(), fd);
         }
     }
 
@@ -340,7 +351,7 @@ impl WorkerThread {
             if worker == self.id {
                 let mine = |uplink: &&mut Uplink| Target::Port(uplink.port) == frame.to;
                 if let Some(uplink) = self.uplinks.iter_mut().flatten().find(mine) {
-                    uplink.gather.put(frame.buf);
+                    uplink.put(frame.buf);
                 }
                 continue;
             }
@@ -349,7 +360,7 @@ impl WorkerThread {
                 None => away.push((worker, vec![frame])),
             }
         }
-        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.gather.is_empty()) {
+        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.is_idle()) {
             uplink.flush(self.worker.pool());
         }
         for (worker, batch) in away {

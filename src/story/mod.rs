@@ -13,6 +13,7 @@ pub use shown::{Screen, Shown};
 pub use telling::{State, Story, Telling, span, utc};
 
 use crate::packet::{Path, WorkerId};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -121,6 +122,9 @@ pub struct Detail {
     /// The ESP suite in force.
     #[serde(default)]
     pub esp: String,
+    /// How strong the two are together.
+    #[serde(default, skip_serializing_if = "Protection::is_unknown")]
+    pub protection: Protection,
     /// What stands between the client and us.
     #[serde(default)]
     pub nat: String,
@@ -151,6 +155,53 @@ pub struct Detail {
     /// More about the cause: codes that the client sent, values that did not fit.
     #[serde(default)]
     pub note: String,
+}
+
+/// What was negotiated, and how strong it is.
+#[derive(Clone, PartialEq, Eq, Default, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Protection {
+    /// Phase 1: IKE.
+    pub phase1: Algorithms,
+    /// Phase 2: ESP. Its keys come from Phase 1, so it is no stronger, unless it has a key agreement of its own (PFS).
+    pub phase2: Algorithms,
+    /// The weaker of the two: `broken`, `weak`, `acceptable`, `strong`.
+    pub strength: String,
+    /// Work to read the traffic, as a power of two.
+    pub bits: u16,
+}
+
+impl Protection {
+    /// Whether nothing was negotiated.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The algorithms of one phase.
+#[derive(Clone, PartialEq, Eq, Default, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Algorithms {
+    /// The cipher.
+    pub cipher: String,
+    /// The hash, or what proves that a packet is authentic.
+    pub hash: String,
+    /// The group of the key agreement; empty where there is none.
+    pub group: String,
+    /// `broken`, `weak`, `acceptable`, `strong`.
+    pub strength: String,
+    /// Work to break it, as a power of two.
+    pub bits: u16,
+}
+
+impl std::fmt::Display for Algorithms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (n, name) in
+            [&self.cipher, &self.hash, &self.group].into_iter().filter(|s| !s.is_empty()).enumerate()
+        {
+            write!(f, "{}{name}", if n == 0 { "" } else { ", " })?;
+        }
+        write!(f, ": {} ({} bits)", self.strength, self.bits)
+    }
 }
 
 impl Attempt {
@@ -204,6 +255,11 @@ impl Attempt {
         self.suspected.get_or_insert(cause);
     }
 
+    /// Something that looked like the end was none.
+    pub fn absolve(&mut self, cause: Cause) {
+        self.suspected.take_if(|suspected| *suspected == cause);
+    }
+
     /// The present suspicion.
     #[must_use]
     pub fn suspected(&self) -> Option<Cause> {
@@ -250,6 +306,7 @@ impl Attempt {
         let remote = self.path.remote;
         Record {
             attempt: self.id,
+            source: Some(remote.ip()),
             started: self.started_unix,
             seconds: now.saturating_duration_since(self.started).as_secs_f64(),
             // Plain ESP has no ports.
@@ -288,6 +345,9 @@ pub struct Record {
     /// Which attempt, in the run that made the record.
     #[serde(skip)]
     pub attempt: AttemptId,
+    /// The client's address, in the run that made the record.
+    #[serde(skip)]
+    pub source: Option<IpAddr>,
     /// Seconds since 1970 at the first packet.
     pub started: u64,
     /// How long it lasted.

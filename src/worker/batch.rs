@@ -93,7 +93,12 @@ impl Worker {
                     return self.sort_ike(clock, path, at, buf);
                 }
                 Ok(natt::Class::Esp(spi, _)) => Ok(spi),
-                Ok(natt::Class::Keepalive) => Err(Drop::Keepalive),
+                Ok(natt::Class::Keepalive) => {
+                    if !self.by_path.contains_key(&path) {
+                        self.strays.note(clock.now, path.remote.ip());
+                    }
+                    Err(Drop::Keepalive)
+                }
                 Err(error) => Err(error.into()),
             },
             Encap::Esp => esp::Header::parse(&buf).map(|header| header.spi).map_err(Drop::from),
@@ -200,6 +205,12 @@ impl Worker {
         let forward = open.ingress.forward(look, &buf, &mut self.notices);
         if !self.notices.is_empty() {
             self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
+        }
+        if !look.monitors().is_empty() && !matches!(forward, Forward::Discard(_)) {
+            for monitor in look.monitors() {
+                let buf = self.pool.copy(&buf);
+                effects.far_frames.push(FarFrame { hub, to: Target::Port(*monitor), buf });
+            }
         }
         match forward {
             Forward::To(to) if to == PortId::SERVICE => {

@@ -24,7 +24,10 @@ use crate::entropy::Entropy;
 use crate::hub::{HubId, Ingress, Notices, PortId, Scope, View};
 use crate::ike;
 use crate::packet::{Drop, PacketBuf, Path, Pool, Transmit, WorkerId};
-use crate::peer::{Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, PskId, Settings, SpiChange};
+use crate::peer::{
+    Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, PskId, Settings, SpiChange, Strays,
+};
+use crate::penalty::{self, Doorman};
 use crate::story::Cause;
 use batch::Delivery;
 use deadlines::Deadlines;
@@ -144,6 +147,7 @@ pub struct Worker {
     by_cookie: FxHashMap<u64, PeerKey>,
     /// Peers by the way that their IKE goes, for a new Phase 1 of a known device. The sender chose it: std's hash.
     by_path: HashMap<Path, Vec<PeerKey>>,
+    strays: Strays,
     /// Peers that speak clear-text L2TP.
     by_raw: HashMap<SocketAddr, PeerKey>,
     half_opens: HalfOpens,
@@ -161,6 +165,8 @@ pub struct Worker {
     deliveries: Vec<Delivery>,
     drops: Drops,
     refusals: Refusals,
+    evictions: Refusals,
+    doorman: Doorman,
     stopping: bool,
 }
 
@@ -180,6 +186,7 @@ impl Worker {
             by_spi: FxHashMap::default(),
             by_cookie: FxHashMap::default(),
             by_path: HashMap::new(),
+            strays: Strays::default(),
             by_raw: HashMap::new(),
             half_opens: HalfOpens::default(),
             ports: Ports::new(id),
@@ -195,6 +202,8 @@ impl Worker {
             deliveries: Vec::new(),
             drops: Drops::default(),
             refusals: Refusals::default(),
+            evictions: Refusals::of_evictions(),
+            doorman: Doorman::default(),
             stopping: false,
         }
     }
@@ -272,6 +281,13 @@ impl Worker {
         self.finish(clock, effects);
     }
 
+    /// Follows the penalty box: how sources are treated from now on.
+    pub fn set_standings(&mut self, changes: &[penalty::Change]) {
+        for change in changes {
+            self.doorman.apply(*change);
+        }
+    }
+
     /// Takes back the number of a trunk port.
     pub fn close_trunk(&mut self, port: PortId) {
         self.ports.release(port);
@@ -282,6 +298,11 @@ impl Worker {
         let link = answer.link();
         if let Some(port) = answer.returned_port() {
             self.ports.release(port);
+        }
+        if let Answer::Renewed { policy: Some((port, policy)), .. } = &answer
+            && let Some(open) = self.ports.get_mut(*port)
+        {
+            open.ingress.set_policy(*policy);
         }
         if self.peer(link.peer).is_none() {
             // The peer has gone while the gatehouse was busy: what it prepared is undone.
@@ -362,6 +383,7 @@ impl Worker {
             settings: &self.settings,
             entropy: &mut self.entropy,
             spi_taken: &|spi| self.by_spi.contains_key(&spi),
+            strays: &self.strays,
             worker: self.id,
             out: &mut self.outbox,
         };
@@ -462,6 +484,7 @@ impl Answer {
             Self::Verdict { link, .. }
             | Self::Joined { link, .. }
             | Self::NoPlace { link, .. }
+            | Self::Renewed { link, .. }
             | Self::Close { link, .. } => *link,
         }
     }
@@ -469,7 +492,7 @@ impl Answer {
     fn returned_port(&self) -> Option<PortId> {
         match self {
             Self::NoPlace { port, .. } => Some(*port),
-            Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
+            Self::Renewed { .. } | Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
         }
     }
 }

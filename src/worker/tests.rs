@@ -140,13 +140,11 @@ fn half_open_exchanges_are_capped_per_source_and_in_all() {
     let mut w = World::new(CONFIG);
     let office = |port: u16| format!("198.51.100.7:{port}");
     assert_eq!([1, 2, 3, 4].map(|port| w.begin(&office(port))), [true, true, true, false]);
-    // Others get in as long as there is room for anybody.
-    assert_eq!(
-        ["192.0.2.1:500", "192.0.2.2:500", "192.0.2.3:500"].map(|at| w.begin(at)),
-        [true, true, false]
-    );
+    // Others get in; when there is no room, in place of the oldest that has not answered.
+    assert_eq!(["192.0.2.1:500", "192.0.2.2:500", "192.0.2.3:500"].map(|at| w.begin(at)), [true, true, true]);
     assert_eq!(w.worker.drops().of(Drop::HalfOpenLimit), 2);
     assert_eq!(w.worker.population(), (0, 5));
+    assert_eq!(w.ended().iter().map(|record| record.cause).collect::<Vec<_>>(), [Cause::FloodProtection]);
     // What is not finished ends by itself, with a story each, and makes room.
     w.pass(31);
     assert_eq!(w.worker.population(), (0, 0));
@@ -316,23 +314,25 @@ fn a_new_phase_1_joins_the_peer_that_it_renews_and_no_other() {
     w.renewal(&mut device(apple(&second_key), 5), PHONE, 0);
     assert_eq!((w.worker.population(), w.ended().len()), ((4, 0), 0));
     // A device that connects begins on port 500, whatever it has in common with the one that had its port before.
-    w.phase1(&mut device(apple(KEY), 6), PHONE, 0);
-    assert_eq!((w.worker.population(), w.ended().len()), ((5, 0), 0));
+    let windows =
+        || client::Config { initial_contact: client::InitialContact::Never, ..profile::windows(KEY.into()) };
+    w.phase1(&mut device(windows(), 6), PHONE, 7000);
+    w.phase1(&mut device(windows(), 7), PHONE, 7000);
+    assert_eq!((w.worker.population(), w.ended().len()), ((6, 0), 0));
 }
 
 #[test]
-fn libreswan_renews_on_port_500_as_long_as_it_is_alive() {
-    let libreswan = || client::Config {
-        initial_contact: client::InitialContact::Never,
-        ..profile::libreswan(KEY.into())
-    };
-    let mut w = World::new(CONFIG);
-    w.phase1(&mut device(libreswan(), 1), PHONE, 0);
-    w.phase1(&mut device(libreswan(), 2), PHONE, 0);
-    assert_eq!((w.worker.population(), w.ended().len()), ((1, 0), 0));
-    w.clock.now += Duration::from_secs(91);
-    w.phase1(&mut device(libreswan(), 3), PHONE, 0);
-    assert_eq!((w.worker.population(), w.ended().len()), ((2, 0), 0));
+fn libreswan_and_apple_may_renew_on_port_500_as_long_as_they_are_alive() {
+    for kind in [profile::libreswan(KEY.into()), profile::apple(KEY.into(), 50000)] {
+        let client = || client::Config { initial_contact: client::InitialContact::Never, ..kind.clone() };
+        let mut w = World::new(CONFIG);
+        w.phase1(&mut device(client(), 1), PHONE, 0);
+        w.phase1(&mut device(client(), 2), PHONE, 0);
+        assert_eq!((w.worker.population(), w.ended().len()), ((1, 0), 0));
+        w.clock.now += Duration::from_secs(91);
+        w.phase1(&mut device(client(), 3), PHONE, 0);
+        assert_eq!((w.worker.population(), w.ended().len()), ((2, 0), 0));
+    }
 }
 
 #[test]

@@ -177,3 +177,60 @@ fn a_hub_taken_offline_lets_nobody_in_until_it_is_online() {
     world.connect(yas);
     assert!(world.ping(yas, OFFICE_GATEWAY));
 }
+
+/// What was negotiated, and how strong it is, for each session; an old phone drags only itself down.
+#[test]
+fn every_session_tells_how_strong_it_is() {
+    let mut world = World::new();
+    let home = world.nat(Nat::home());
+    let phone = world.client(Profile::android(Android::Seven), "jiro", home);
+    let pc = world.client(Profile::windows10(), "yas", home);
+    let linux = world.client(Profile::strongswan(), "ken", home);
+    for client in [phone, pc, linux] {
+        world.connect(client);
+    }
+    let rows = world.control(Command::SessionList { hub: None, user: None, from: None }).unwrap();
+    let of = |user: &str| rows.iter().find(|row| row["user"] == user).unwrap()["protection"].clone();
+    let android = of("jiro");
+    assert_eq!(android["phase1"]["group"], "MODP-1024");
+    assert_eq!(
+        (android["phase1"]["strength"].as_str(), android["phase1"]["bits"].as_u64()),
+        (Some("broken"), Some(80))
+    );
+    assert_eq!(
+        (android["phase2"]["cipher"].as_str(), android["phase2"]["strength"].as_str()),
+        (Some("AES-256-CBC"), Some("acceptable"))
+    );
+    // ESP's keys come from Phase 1: together they are as weak as that.
+    assert_eq!((android["strength"].as_str(), android["bits"].as_u64()), (Some("broken"), Some(80)));
+    let windows = of("yas");
+    assert_eq!((windows["strength"].as_str(), windows["bits"].as_u64()), (Some("acceptable"), Some(128)));
+    let linux = of("ken");
+    assert!(linux["bits"].as_u64() >= Some(112) && linux["strength"] != "broken", "{linux}");
+    let shown = world.control(Command::SessionShow { of: "jiro".into() }).unwrap();
+    assert_eq!(shown[0]["protection"], android);
+    assert_eq!(shown[0]["story"]["protection"], android, "the story keeps it");
+}
+
+/// `modern` turns away whom it has to, and says whom and what was offered.
+#[test]
+fn modern_refuses_what_is_broken_and_records_to_whom() {
+    let mut world = World::with(Office::default().ipsec("policy: modern"));
+    let home = world.nat(Nat::home());
+    let phone = world.client(Profile::android(Android::Seven), "jiro", home);
+    world.fail_to_connect(phone);
+    let record = world.gateway().last_story();
+    assert_eq!(record.cause, Cause::NoIkeProposal);
+    assert!(record.from.starts_with(HOME) && record.detail.client.starts_with("Android"), "{record:?}");
+    assert!(record.detail.offered.contains("MODP-1024"), "{record:?}");
+    for (profile, user) in
+        [(Profile::windows10(), "yas"), (Profile::ios17(), "mika"), (Profile::strongswan(), "ken")]
+    {
+        let client = world.client(profile, user, home);
+        world.connect(client);
+    }
+    for row in world.control(Command::SessionList { hub: None, user: None, from: None }).unwrap() {
+        assert!(row["protection"]["bits"].as_u64() >= Some(112), "{row}");
+        assert!(matches!(row["protection"]["strength"].as_str(), Some("acceptable" | "strong")), "{row}");
+    }
+}

@@ -125,6 +125,21 @@ fn keepalives_do_not_keep_the_dead() {
     assert_eq!(world.gateway().causes(), [Cause::LinkLost]);
 }
 
+/// The NAT gives an idle device another port: its keepalives come from there, and our questions go to the old one.
+#[test]
+fn a_nat_that_forgets_an_idle_device_is_the_cause() {
+    let mut world = World::with(Office::default().top("sessions: { dead_after: 3m }"));
+    let home = world.nat(Nat::home());
+    let client = world.client(Profile::windows10(), "jiro", home);
+    world.connect(client);
+    world.run_for(Duration::from_secs(5));
+    world.nat_mut(home).rebind();
+    // Nothing but keepalives leaves it.
+    world.lose(|direction, packet| direction == Direction::ToGateway && packet.bytes != [0xff]);
+    world.run_for(Duration::from_secs(260));
+    assert_eq!(world.gateway().causes(), [Cause::NatMappingLost]);
+}
+
 /// A user may have a patience of its own.
 #[test]
 fn each_user_has_a_patience() {
@@ -398,4 +413,35 @@ fn a_device_that_moved_to_another_network_gets_its_address_back() {
         assert_eq!(world.gateway().sessions(), 1, "{name}");
         assert_eq!(world.gateway().causes(), [Cause::ReplacedBySameDevice], "{name}");
     }
+}
+
+/// IKE is lost from some moment on, data passes: the keys end, and that is why the session does.
+#[test]
+fn keys_that_cannot_be_renewed_are_the_cause() {
+    let mut world = World::new();
+    let home = world.nat(Nat::home());
+    let mut profile = Profile::windows10().with_lifetimes(28_800, 60);
+    // It goes on as if nothing were; ours is the end that counts.
+    profile.renewal.esp_percent = 200;
+    let client = world.client(profile, "jiro", home);
+    world.connect(client);
+    world.lose(|_, packet| packet.ike().is_some());
+    for _ in 0..6 {
+        world.ping(client, OFFICE_GATEWAY);
+        world.run_for(Duration::from_secs(10));
+    }
+    world.run_for(Duration::from_secs(420));
+    assert_eq!(world.gateway().causes(), [Cause::RekeyFailed]);
+}
+
+/// A device that was silent long before its keys ended was lost, not its keys.
+#[test]
+fn keys_that_end_in_silence_are_not_the_cause() {
+    let mut world = World::with(Office::default().user("jiro", "dead_after: 10m"));
+    let home = world.nat(Nat::home());
+    let client = world.client(Profile::windows10().with_lifetimes(28_800, 300), "jiro", home);
+    world.connect(client);
+    world.vanish(client);
+    world.run_for(Duration::from_secs(900));
+    assert_eq!(world.gateway().causes(), [Cause::LinkLost]);
 }

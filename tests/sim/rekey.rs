@@ -32,7 +32,7 @@ fn assert_lossless(world: &mut World, client: ClientId, seconds: u64) {
 }
 
 /// How many Quick Modes this side has begun.
-fn quick_modes_of(heard: &[(Direction, Packet)], side: Direction) -> usize {
+pub fn quick_modes_of(heard: &[(Direction, Packet)], side: Direction) -> usize {
     let mut known = BTreeSet::new();
     let headers = heard.iter().filter_map(|(direction, packet)| Some((*direction, packet.ike_header()?)));
     let quick_modes = headers.filter(|(_, header)| header.exchange == ExchangeType::QUICK_MODE);

@@ -1,9 +1,11 @@
 //! Traffic between clients, to the uplink and back, and not where it does not belong.
 
 use crate::net::nat::Nat;
-use crate::world::{BEYOND, End, GUESTS_GATEWAY, OFFICE_GATEWAY, World};
+use crate::world::{BEYOND, ClientId, End, GUESTS_GATEWAY, OFFICE_GATEWAY, World};
 use sekisho::client::Profile;
 use sekisho::client::ike::profile::Android;
+use sekisho::wire::dhcp::{CLIENT_PORT, Code, Message, MessageType, REQUEST, SERVER_PORT};
+use sekisho::wire::inet::udp_packet;
 use std::time::Duration;
 
 /// Number of hub OFFICE; hubs are in the order of their names.
@@ -148,49 +150,112 @@ fn segments_are_as_long_as_the_link_carries() {
     }
 }
 
+/// Asks by DHCPINFORM for the options of this list, and gives the answer.
+fn inform(world: &mut World, client: ClientId, list: &[u8]) -> Message {
+    let address = world[client].address().unwrap();
+    let mut inform = Message {
+        op: REQUEST,
+        htype: 8,
+        hlen: 6,
+        hops: 0,
+        xid: 7,
+        secs: 0,
+        flags: 0,
+        ciaddr: address,
+        yiaddr: [0, 0, 0, 0].into(),
+        siaddr: [0, 0, 0, 0].into(),
+        giaddr: [0, 0, 0, 0].into(),
+        chaddr: [0; 16],
+        options: Vec::new(),
+    };
+    inform.push(Code::MESSAGE_TYPE, &[MessageType::INFORM.0]);
+    inform.push(Code::CLIENT_ID, &[8, 0, 0, 0, 1, 0, 0]);
+    inform.push(Code::PARAMETER_LIST, list);
+    let packet = udp_packet((address, CLIENT_PORT), ([255; 4].into(), SERVER_PORT), &inform.emit(548));
+    world[client].inbox.datagrams.clear();
+    world.send_ip(client, packet);
+    world.run_for(Duration::from_secs(1));
+    let [answer] = &world[client].inbox.datagrams[..] else { panic!("one answer") };
+    assert_eq!(answer.from.1, SERVER_PORT);
+    assert_eq!(answer.to, (address, CLIENT_PORT));
+    let ack = Message::parse(&answer.payload).unwrap();
+    assert_eq!((ack.kind(), ack.xid), (Some(MessageType::ACK), 7));
+    assert_eq!(ack.options[0].0, Code::MESSAGE_TYPE, "option 53 first");
+    ack
+}
+
+/// What Windows and Apple ask for.
+const WINDOWS_LIST: &[u8] = &[6, 44, 43, 1, 249, 15];
+const APPLE_LIST: &[u8] = &[1, 6, 15, 121, 249];
+
 /// Windows asks over the link for what IPCP has no words for; Apple reads the answer only if option 53 is its first.
 #[test]
 fn a_dhcpinform_over_the_link_is_answered() {
-    use sekisho::wire::dhcp::{CLIENT_PORT, Code, Message, MessageType, REQUEST, SERVER_PORT};
-    use sekisho::wire::inet::udp_packet;
     for profile in [Profile::windows10(), Profile::macos()] {
         let office = crate::world::Office::default()
             .only(&["network: 10.60.0.0/24", "dhcp: { dns: [10.60.0.1], domain: office.example }"]);
         let mut world = World::with(office);
         let home = world.nat(Nat::home());
         let client = world.client(profile, "jiro", home);
-        let address = world.connect(client).address;
-        let mut inform = Message {
-            op: REQUEST,
-            htype: 8,
-            hlen: 6,
-            hops: 0,
-            xid: 7,
-            secs: 0,
-            flags: 0,
-            ciaddr: address,
-            yiaddr: [0, 0, 0, 0].into(),
-            siaddr: [0, 0, 0, 0].into(),
-            giaddr: [0, 0, 0, 0].into(),
-            chaddr: [0; 16],
-            options: Vec::new(),
-        };
-        inform.push(Code::MESSAGE_TYPE, &[MessageType::INFORM.0]);
-        inform.push(Code::CLIENT_ID, &[8, 0, 0, 0, 1, 0, 0]);
-        inform.push(Code::PARAMETER_LIST, &[6, 44, 43, 1, 249, 15]);
-        let packet = udp_packet((address, CLIENT_PORT), ([255; 4].into(), SERVER_PORT), &inform.emit(548));
-        world.send_ip(client, packet);
-        world.run_for(Duration::from_secs(1));
-        let [answer] = &world[client].inbox.datagrams[..] else { panic!("one answer") };
-        assert_eq!((answer.from, answer.to), ((OFFICE_GATEWAY, SERVER_PORT), (address, CLIENT_PORT)));
-        let ack = Message::parse(&answer.payload).unwrap();
-        assert_eq!((ack.kind(), ack.xid), (Some(MessageType::ACK), 7));
-        assert_eq!(ack.options[0].0, Code::MESSAGE_TYPE);
+        world.connect(client);
+        let ack = inform(&mut world, client, WINDOWS_LIST);
+        assert_eq!(ack.address(Code::SERVER_ID), Some(OFFICE_GATEWAY));
         assert_eq!(ack.option(Code::DOMAIN), Some(&b"office.example"[..]));
         assert_eq!(ack.option(Code::SUBNET_MASK), Some(&[255, 255, 255, 0][..]));
+        assert_eq!(ack.option(Code::MS_CLASSLESS_ROUTES), None, "no routes are configured");
         // It is for the asker alone.
         assert_eq!(world.gateway().uplinks[OFFICE].inbox.datagrams.len(), 0);
     }
+}
+
+/// Routes by the file alone: the user's own, else the group's, else the hub's, else everybody's. Windows reads option 249,
+/// Apple both.
+#[test]
+fn split_tunnelling_follows_the_nearest_place() {
+    let office = crate::world::Office::default()
+        .top("sessions: { routes: [172.16.0.0/12] }")
+        .office("routes: [10.0.0.0/8, 192.168.7.0/24 via 10.60.0.2]")
+        .office("groups: { lab: { routes: [10.99.0.0/16] } }")
+        .user("yas", "group: lab")
+        .user("mika", "group: lab, routes: [198.18.0.0/15]")
+        .user("ken", "routes: []");
+    let hub = [8, 10, 10, 60, 0, 1, 24, 192, 168, 7, 10, 60, 0, 2];
+    let cases: [(&str, &[u8]); 5] = [
+        ("jiro", &hub),
+        ("yas", &[16, 10, 99, 10, 60, 0, 1]),
+        ("mika", &[15, 198, 18, 10, 60, 0, 1]),
+        ("ken", &[]),
+        ("visitor@GUESTS", &[12, 172, 16, 10, 61, 0, 1]),
+    ];
+    for (profile, list) in [(Profile::windows10(), WINDOWS_LIST), (Profile::macos(), APPLE_LIST)] {
+        let mut world = World::with(office.clone());
+        let home = world.nat(Nat::home());
+        for (user, routes) in cases {
+            let client = world.client(profile.clone(), user, home);
+            world.connect(client);
+            let ack = inform(&mut world, client, list);
+            let told = Some(routes).filter(|routes| !routes.is_empty());
+            assert_eq!(ack.option(Code::MS_CLASSLESS_ROUTES), told, "{user}");
+            let standard = told.filter(|_| list.contains(&121));
+            assert_eq!(ack.option(Code::CLASSLESS_ROUTES), standard, "{user}");
+            assert_eq!(ack.option(Code(3)), None, "no default route over the tunnel");
+        }
+    }
+}
+
+/// A reload changes what the next question is answered; the session stays.
+#[test]
+fn routes_change_under_a_session() {
+    let office = crate::world::Office::default();
+    let mut world = World::with(office.clone().office("routes: [10.0.0.0/8]"));
+    let home = world.nat(Nat::home());
+    let client = world.client(Profile::windows10(), "jiro", home);
+    world.connect(client);
+    assert!(inform(&mut world, client, WINDOWS_LIST).option(Code::MS_CLASSLESS_ROUTES).is_some());
+    world.reload(&office.office("routes: [172.16.0.0/12]"));
+    let ack = inform(&mut world, client, WINDOWS_LIST);
+    assert_eq!(ack.option(Code::MS_CLASSLESS_ROUTES), Some(&[12, 172, 16, 10, 60, 0, 1][..]));
+    assert_eq!(world.gateway().sessions(), 1);
 }
 
 /// A client on one worker, its peer and its uplink on others, everything at once.
@@ -216,4 +281,25 @@ fn traffic_across_workers_loses_nothing() {
         let tally = world.stop_flow(flow);
         assert_eq!((tally.lost, tally.doubled, tally.refused), (0, 0, 0));
     }
+}
+
+/// RFC 4303 section 2.6: they are a sign of life and nothing else.
+#[test]
+fn dummy_packets_are_read_over() {
+    let mut world = World::new();
+    let home = world.nat(Nat::home());
+    let client = world.client(Profile::strongswan(), "jiro", home);
+    world.connect(client);
+    let drops =
+        |world: &World| world.gateway().workers[0].drops().iter().map(|(_, count)| count).sum::<u64>();
+    let before = (drops(&world), world.gateway().uplinks[OFFICE].inbox.packets);
+    for _ in 0..5 {
+        let mut out = sekisho::client::Output::default();
+        let now = world.now;
+        world[client].device.send_dummy(now, &mut out).unwrap();
+        world.carry_out(client, out);
+        world.run_for(Duration::from_millis(50));
+    }
+    assert_eq!((drops(&world), world.gateway().uplinks[OFFICE].inbox.packets), before);
+    assert!(world.ping(client, OFFICE_GATEWAY));
 }

@@ -14,6 +14,7 @@ use std::slice;
 use std::time::Instant;
 
 const UDP: u8 = 17;
+const DUMMY: u8 = 59;
 const UDP_HEADER: usize = 8;
 const L2TP_PORT: u16 = 1701;
 /// Bytes of an ICV that a PF_KEY kernel cuts short.
@@ -127,6 +128,14 @@ impl Session {
         self.link.put_data(&mut packet)?;
         self.lac.put_data(&mut packet)?;
         self.wrap_l2tp(now, packet)
+    }
+
+    /// Sends an ESP packet that only hides how much is said (RFC 4303 section 2.6).
+    pub(super) fn send_dummy(&mut self, now: Instant, out: &mut Output) -> Result<(), Drop> {
+        let mut job = self.sad.seal(now, PacketBuf::from_slice(&[0; 64]), DUMMY)?;
+        self.engine.seal(slice::from_mut(&mut job));
+        out.transmits.push(Transmit { path: self.data_path, buf: job.buf });
+        Ok(())
     }
 
     /// Sends an L2TP message through ESP, or as it is.

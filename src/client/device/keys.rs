@@ -143,6 +143,7 @@ impl Session {
             life_seconds: Some(seconds),
             life_kilobytes: self.profile.ike.esp_kilobytes,
             confirmed: true,
+            renewal: esp::Renewal::AtTheEnd,
         };
         match self.sad.install(now, params) {
             Ok(None) => {}

@@ -182,6 +182,7 @@ impl Session {
                 | ppp::Event::Suspended { .. }
                 | ppp::Event::Identification(_)
                 | ppp::Event::TimeRemaining(_)
+                | ppp::Event::Narrow { .. }
                 | ppp::Event::Refused(_) => {}
             }
         }

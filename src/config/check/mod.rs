@@ -3,8 +3,12 @@
 //! A rule that infers something from what is *absent* ("no such hub") is silent where a fault was left out while
 //! reading: the absent thing may be in the part that could not be read.
 
+mod access;
+mod clients;
+mod dhcp;
 mod hubs;
 mod keys;
+mod penalties;
 mod rules;
 mod users;
 
@@ -38,9 +42,13 @@ pub(super) fn check(
     let psks = check.psks(file);
     let groups = check.psk_groups(file);
     check.raw_l2tp(file, &hubs);
+    let clients = check.clients(file);
     let ppp = check.ppp(&file.ppp);
+    let networks: Vec<_> = file.hubs.values().map(|hub| hub.network).collect();
+    check.routes(&Path::of(&["sessions"]), file.sessions.routes.as_ref(), &networks);
     let sessions = check.sessions(&file.sessions);
     let limits = check.limits(&file.limits);
+    let penalties = check.penalties(&file.penalties);
     if !(1..=64).contains(&file.workers) {
         check.error(&Path::of(&["workers"]), format!("{} is not between 1 and 64", file.workers), None);
     }
@@ -48,11 +56,13 @@ pub(super) fn check(
     (!broken).then(|| Config {
         listen,
         ipsec: model::Ipsec::new(file.ipsec.policy, psks, groups),
+        clients,
         default_hub,
         hubs,
         ppp,
         sessions,
         limits,
+        penalties,
         log: model::Log { level: file.log.level, format: file.log.format },
         workers: file.workers,
     })

@@ -1,11 +1,16 @@
 //! Rules for users, at each of the places where they may stand.
 
 use super::{Check, DAY, MINUTE, Path, SHORTEST_SILENCE, model, schema};
-use crate::config::{Limit, Rate, Rules};
+use crate::config::{Limit, Network, Rate, Route, Rules, Volume};
 
 /// Slower than that, a client does not stay connected.
 const SLOWEST: Rate = Rate(32_000);
 const FASTEST: Rate = Rate(100_000_000_000);
+
+/// Less is used up by connecting.
+const LEAST_VOLUME: Volume = Volume(1_000_000);
+/// So many fit one DHCP option of 255 bytes, whatever their prefixes; not every client puts several together.
+const MOST_ROUTES: usize = 28;
 
 /// What is more is no limit.
 const MOST_BROADCASTS: u32 = 100_000;
@@ -34,6 +39,12 @@ impl Check<'_> {
                 self.error(&path.key(key), format!("{rate} is not between {SLOWEST} and {FASTEST}"), hint);
             }
         }
+        if let Some(Limit::To(volume)) = rules.volume
+            && volume < LEAST_VOLUME
+        {
+            let hint = Some("`access: deny` keeps them out; `none` is no limit");
+            self.error(&path.key("volume"), format!("{volume} is less than {LEAST_VOLUME}"), hint);
+        }
         if let Some(frames) = rules.broadcasts {
             self.broadcasts(&path.key("broadcasts"), frames);
         }
@@ -42,6 +53,31 @@ impl Check<'_> {
         {
             let hint = Some("move the date, or remove what is over");
             self.warn(&path.key("expires"), format!("this was over with {date}"), hint);
+        }
+    }
+
+    /// Checks the routes of one place, whose users are in the hubs with these networks.
+    pub(super) fn routes(&mut self, path: &Path, routes: Option<&Vec<Route>>, networks: &[Network]) {
+        let path = path.key("routes");
+        let routes = routes.map_or(&[][..], Vec::as_slice);
+        if routes.len() > MOST_ROUTES {
+            let message =
+                format!("{} routes, and clients understand no more than {MOST_ROUTES}", routes.len());
+            self.error(&path, message, Some("name a larger network that holds several"));
+        }
+        for (index, route) in routes.iter().enumerate() {
+            if routes.iter().take(index).any(|other| other.to == route.to) {
+                self.error(
+                    &path.index(index),
+                    format!("a route to {} is in the list already", route.to),
+                    None,
+                );
+            }
+            let Some(via) = route.via else { continue };
+            if let Some(network) = networks.iter().find(|network| !network.has_host(via)) {
+                let hint = Some("a router has to be a host of the hub; without `via` it is the gateway");
+                self.error(&path.index(index), format!("{via} is no host of {network}"), hint);
+            }
         }
     }
 

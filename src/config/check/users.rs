@@ -17,6 +17,11 @@ const LONGEST_PASSWORD: usize = 256;
 impl Check<'_> {
     pub(super) fn users(&mut self, path: &Path, hub: &schema::Hub, file: &schema::File) -> Vec<model::User> {
         let mut users: Vec<model::User> = Vec::new();
+        let (networks, hub_path) = ([hub.network], path.parent().unwrap_or_default());
+        self.routes(&hub_path, hub.routes.as_ref(), &networks);
+        for (name, group) in &hub.groups {
+            self.routes(&hub_path.key("groups").key(name), group.routes.as_ref(), &networks);
+        }
         let mut addresses = BTreeMap::new();
         let mut last_name = None;
         for name in in_order(&hub.users) {
@@ -32,6 +37,7 @@ impl Check<'_> {
                 addresses.entry(address).or_insert(name);
             }
             self.rules(&path, &user.rules());
+            self.routes(&path, user.routes.as_ref(), &networks);
             let group = user.group.as_deref().and_then(|name| self.known_group(&path, name, hub));
             let of_group = group.map(|(_, group)| group.rules()).unwrap_or_default();
             let rules = user.rules().or(&of_group).or(&hub.rules()).or(&file.sessions.rules());

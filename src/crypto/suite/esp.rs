@@ -101,6 +101,17 @@ impl EspCipher {
         }
     }
 
+    /// Work to break it, as a power of two.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        match self {
+            Self::TripleDesCbc => 112,
+            Self::Aes128Cbc | Self::Aes128Gcm16 => 128,
+            Self::Aes192Cbc => 192,
+            Self::Aes256Cbc | Self::Aes256Gcm16 => 256,
+        }
+    }
+
     /// How much it is worth.
     #[must_use]
     pub const fn strength(self) -> Strength {

@@ -66,6 +66,17 @@ impl IkeCipher {
         }
     }
 
+    /// Work to break it, as a power of two.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        match self {
+            Self::TripleDes => 112,
+            Self::Aes128 => 128,
+            Self::Aes192 => 192,
+            Self::Aes256 => 256,
+        }
+    }
+
     /// How much it is worth.
     #[must_use]
     pub const fn strength(self) -> Strength {
@@ -248,6 +259,19 @@ impl DhGroup {
         }
     }
 
+    /// Work to break it, as a power of two.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        match self {
+            Self::Modp1024 => 80,
+            Self::Modp1536 => 96,
+            Self::Modp2048 => 112,
+            Self::Modp3072 | Self::Ecp256 | Self::Curve25519 => 128,
+            Self::Modp4096 => 152,
+            Self::Ecp384 => 192,
+        }
+    }
+
     /// How much it is worth.
     #[must_use]
     pub const fn strength(self) -> Strength {
@@ -300,6 +324,13 @@ impl IkeSuite {
     #[must_use]
     pub fn strength(self) -> Strength {
         self.cipher.strength().min(self.hash.strength()).min(self.group.strength())
+    }
+
+    /// Work to break it, as a power of two (NIST SP 800-57 part 1, table 2; RFC 3526 section 8): what is weakest, cipher
+    /// or group. A hash of IKE is used as HMAC, which is never the weakest.
+    #[must_use]
+    pub fn bits(self) -> u16 {
+        self.cipher.bits().min(self.group.bits())
     }
 }
 

@@ -7,11 +7,13 @@
 
 mod esp;
 mod ike;
+mod pattern;
 #[cfg(test)]
 mod tests;
 
 pub use esp::{ESP_HEADER_LEN, ESP_TRAILER_LEN, EspAuth, EspCipher, EspSuite, GCM_SALT_LEN};
 pub use ike::{DhGroup, HashAlg, IkeCipher, IkeSuite};
+pub use pattern::{EspPattern, IkePattern};
 
 use std::fmt;
 

@@ -96,3 +96,17 @@ fn packet_lengths_add_up() {
         }
     }
 }
+
+#[test]
+fn bits_say_what_is_weakest() {
+    let suite = |cipher, group| IkeSuite::new(cipher, HashAlg::Sha1, group).bits();
+    assert_eq!(suite(IkeCipher::Aes256, DhGroup::Modp1024), 80);
+    assert_eq!(suite(IkeCipher::TripleDes, DhGroup::Modp4096), 112);
+    assert_eq!(suite(IkeCipher::Aes256, DhGroup::Ecp384), 192);
+    for group in DhGroup::ALL {
+        assert_eq!(group.bits() < 112, group.strength() < Strength::Acceptable, "{group}");
+    }
+    for cipher in EspCipher::ALL {
+        assert!(cipher.bits() >= 112 && usize::from(cipher.bits()) <= 8 * cipher.key_len(), "{cipher}");
+    }
+}

@@ -28,6 +28,9 @@ const LINK_SIZE: usize = 1200;
 /// How many addresses one station may hold (virtual machines behind one card, several client identifiers).
 const PER_STATION: u32 = 8;
 
+/// A network, and the router that leads there: the hub's gateway unless said.
+pub type Route = (Network, Option<Ipv4Addr>);
+
 /// What the server says beside addresses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -54,7 +57,7 @@ pub struct Settings {
     /// Search list (119).
     pub search: Vec<String>,
     /// Routes (121 and 249) and their gateways, the hub's unless said. For links this is split tunnelling.
-    pub routes: Vec<(Network, Option<Ipv4Addr>)>,
+    pub routes: Vec<Route>,
     /// URL of a proxy configuration (252).
     pub wpad: Option<String>,
     /// Any other option; takes the place of one of the above.
@@ -160,6 +163,8 @@ struct Probe {
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) settings: &'a Settings,
+    /// The routes for who asks.
+    pub(super) routes: &'a [Route],
     pub(super) pool: &'a mut Pool,
     /// The server's address.
     pub(super) server: Ipv4Addr,

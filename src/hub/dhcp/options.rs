@@ -1,7 +1,7 @@
 //! The replies and their options. Order matters: the type comes first (Apple's client looks nowhere else), then what a
 //! client cannot do without, because the last ones may not fit.
 
-use super::{Asker, Context, Refusal};
+use super::{Asker, Context, Refusal, Route};
 use crate::wire::dhcp::{Code, Message, MessageType, classless_routes, domain_search};
 use crate::wire::inet::Network;
 use std::net::Ipv4Addr;
@@ -73,7 +73,7 @@ fn parameters(cx: &Context<'_>, request: &Message, link: bool, reply: &mut Messa
     let settings = cx.settings;
     let leases = cx.pool.settings();
     let router = leases.gateway.filter(|_| settings.router && !link);
-    let routes = routes(&settings.routes, leases.gateway, router);
+    let routes = routes(cx.routes, leases.gateway, router);
     let text = |text: &Option<String>| text.clone().unwrap_or_default().into_bytes();
     let table = [
         (Code::ROUTER, addresses(router.as_slice())),
@@ -112,11 +112,7 @@ fn addresses(list: &[Ipv4Addr]) -> Vec<u8> {
 
 /// The routes' value; empty if there are none. Who takes classless routes ignores the router option (RFC 3442), so the
 /// default route is one of them where a router is told at all.
-fn routes(
-    routes: &[(Network, Option<Ipv4Addr>)],
-    gateway: Option<Ipv4Addr>,
-    router: Option<Ipv4Addr>,
-) -> Vec<u8> {
+fn routes(routes: &[Route], gateway: Option<Ipv4Addr>, router: Option<Ipv4Addr>) -> Vec<u8> {
     let mut list: Vec<(Network, Ipv4Addr)> =
         routes.iter().filter_map(|(network, via)| Some((*network, via.or(gateway)?))).collect();
     let has_default = list.iter().any(|(network, _)| network.prefix == 0);

@@ -23,7 +23,7 @@ fn with(changes: &[(u16, u16)]) -> Transform {
 }
 
 fn chosen1(transforms: Vec<Transform>) -> Result<String, Mismatch> {
-    let choice = choose_phase1(&offer(Protocol::ISAKMP, transforms), &Policy::compatible());
+    let choice = choose_phase1(&offer(Protocol::ISAKMP, transforms), &Policy::compatible(), &PLAIN);
     choice.map(|choice| choice.suite.to_string())
 }
 
@@ -35,7 +35,7 @@ fn attributes_come_in_any_order_and_go_back_as_they_came() {
     for _ in 0..transform.attributes.len() {
         transform.attributes.rotate_left(1);
         let sa = offer(Protocol::ISAKMP, vec![transform.clone()]);
-        let choice = choose_phase1(&sa, &Policy::compatible()).unwrap();
+        let choice = choose_phase1(&sa, &Policy::compatible(), &PLAIN).unwrap();
         assert_eq!(choice.answer, sa);
         // A duration means nothing unless its type stands before it.
         let ordered = transform.attributes.iter().find(|a| a.kind == 11 || a.kind == 12).unwrap().kind == 11;
@@ -64,7 +64,7 @@ fn refusals_name_what_is_missing() {
     assert_eq!(refused(&[(13, 1)]), Mismatch::Combination, "an attribute that we do not know");
     assert_eq!(chosen1(vec![]).unwrap_err(), Mismatch::Nothing);
     let esp = offer(Protocol::ESP, vec![phase1(&GOOD)]);
-    assert_eq!(choose_phase1(&esp, &Policy::compatible()).unwrap_err(), Mismatch::Nothing);
+    assert_eq!(choose_phase1(&esp, &Policy::compatible(), &PLAIN).unwrap_err(), Mismatch::Nothing);
 }
 
 #[test]
@@ -87,13 +87,10 @@ fn esp(mode: u16) -> Transform {
     phase2(12, &[(6, 128), (5, 2), (4, mode)])
 }
 
+static PLAIN: std::sync::LazyLock<Quirks> = std::sync::LazyLock::new(|| Quirks::of(ClientHint::StrongSwan));
+
 fn need(policy: &Policy) -> Phase2Need<'_> {
-    Phase2Need {
-        policy,
-        quirks: Quirks::of(ClientHint::StrongSwan),
-        encapsulations: &[Encapsulation::TRANSPORT],
-        group: None,
-    }
+    Phase2Need { policy, quirks: &PLAIN, encapsulations: &[Encapsulation::TRANSPORT], group: None }
 }
 
 #[test]
@@ -124,7 +121,7 @@ fn the_encapsulation_fits_the_nat_situation() {
 
 #[test]
 fn clients_that_may_truncate_get_another_mac() {
-    let suites = |quirks| {
+    let suites = |quirks: &Quirks| {
         let policy = Policy::legacy();
         let mut rest: Vec<_> = [(5u16, 5u16), (5, 6), (5, 7), (5, 2), (5, 1)]
             .iter()
@@ -141,12 +138,12 @@ fn clients_that_may_truncate_get_another_mac() {
         order.join(" ")
     };
     assert_eq!(
-        suites(Quirks::of(ClientHint::Android)),
+        suites(&Quirks::of(ClientHint::Android)),
         "AES-256-CBC/HMAC-SHA1-96 AES-256-CBC/HMAC-SHA2-512-256 AES-256-CBC/HMAC-SHA2-384-192 \
          AES-256-CBC/HMAC-SHA2-256-128 AES-256-CBC/HMAC-MD5-96 3DES-CBC/HMAC-SHA1-96"
     );
     assert_eq!(
-        suites(Quirks::of(ClientHint::Windows)),
+        suites(&Quirks::of(ClientHint::Windows)),
         "AES-256-CBC/HMAC-SHA2-256-128 AES-256-CBC/HMAC-SHA2-384-192 AES-256-CBC/HMAC-SHA2-512-256 \
          AES-256-CBC/HMAC-SHA1-96 3DES-CBC/HMAC-SHA1-96 AES-256-CBC/HMAC-MD5-96"
     );

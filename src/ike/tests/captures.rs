@@ -224,7 +224,7 @@ fn what_android_says_under_protection() {
     assert_eq!(sa.proposals[0].transforms.len(), 20);
     let need = Phase2Need {
         policy: &Policy::compatible(),
-        quirks: Quirks::of(ClientHint::Android),
+        quirks: &Quirks::of(ClientHint::Android),
         encapsulations: &[Encapsulation::UDP_TRANSPORT],
         group: None,
     };

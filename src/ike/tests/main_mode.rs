@@ -181,7 +181,7 @@ fn a_server_behind_a_nat_is_seen_or_hidden() {
         world.server_nat = Some("192.0.2.200");
         world.settings.public_addresses = vec!["192.0.2.200".parse().unwrap()];
         let quirks = Quirks { hide_server_nat: hide, ..Quirks::of(ClientHint::Windows) };
-        world.settings.quirks = vec![(ClientHint::Windows, quirks)];
+        world.settings.quirks = vec![(ClientHint::Windows, quirks.into())];
         world.connect();
         assert!(world.sa().nat.server_behind);
         let seen = |e: &client::Event| matches!(e, client::Event::IsakmpUp { server_behind_nat, .. } if *server_behind_nat != hide);

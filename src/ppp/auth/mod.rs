@@ -55,6 +55,12 @@ impl AuthMethod {
         }
     }
 
+    /// Whether it runs inside EAP.
+    #[must_use]
+    pub const fn is_eap(self) -> bool {
+        matches!(self, Self::EapMsChapV2 | Self::EapMd5)
+    }
+
     /// Name in logs and configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -29,7 +29,11 @@ impl Link {
         match packet.code {
             Code::PROTOCOL_REJECT => self.recv_protocol_reject(now, packet.data, out),
             Code::ECHO_REQUEST => self.recv_echo_request(now, &packet, out),
-            Code::ECHO_REPLY | Code::DISCARD_REQUEST => Ok(()),
+            Code::ECHO_REPLY => {
+                self.recv_echo_reply(packet.id);
+                Ok(())
+            }
+            Code::DISCARD_REQUEST => Ok(()),
             Code::IDENTIFICATION => {
                 if self.identifications < MAX_IDENTIFICATIONS {
                     self.identifications += 1;

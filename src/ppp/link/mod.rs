@@ -6,11 +6,12 @@
 //!                    +--------------------------+---- Terminate <--------+-----------------------+
 //! ```
 //!
-//! LCP and its phases are in `establish`, authentication and IPCP in `network`; here are the way in, the way of the data
+//! LCP and its phases are in `establish`, authentication and IPCP in `network`, the search for what passes in `sizing`; here are the way in, the way of the data
 //! and the end.
 
 mod establish;
 mod network;
+mod sizing;
 
 use crate::entropy::Entropy;
 use crate::packet::{Drop, PacketBuf};
@@ -59,6 +60,8 @@ pub struct Link {
     /// Echoes since the peer was heard last.
     echoes: u8,
     identifications: u8,
+    /// The search for what passes.
+    sizing: Option<Box<sizing::Sizing>>,
     /// Which refusals of protocols were reported: a set of bits.
     refused: u8,
     /// What the peer's repetition of its last authentication packet gets.
@@ -134,6 +137,7 @@ impl Link {
             timers: Timers::default(),
             echoes: 0,
             identifications: 0,
+            sizing: None,
             refused: 0,
             reply: None,
             grant: None,
@@ -326,6 +330,7 @@ impl Link {
                     self.finish(Cause::EchoTimeout, out);
                 }
                 Timer::Echo => self.send_echo(now, out),
+                Timer::Sizing => self.handle_sizing_timeout(now, out),
                 Timer::Setup => self.close(now, Cause::SetupTimeout { during: self.phase }, out),
             }
         }
@@ -342,6 +347,7 @@ impl Link {
         self.cause = Some(cause);
         self.phase = Phase::Dead;
         self.timers = Timers::default();
+        self.sizing = None;
         self.setup = None;
         self.reply = None;
         self.grant = None;

@@ -4,6 +4,7 @@
 //! Nothing is changed that is not written down first (`journal`): a gateway that was killed leaves a note by which the
 //! next one cleans up. TAP interfaces, with their addresses and settings, vanish with the process and need no note.
 
+mod bridge;
 mod journal;
 mod link;
 mod rules;
@@ -13,6 +14,17 @@ use super::{host, tap::Tap};
 use crate::config::Network;
 use journal::Journal;
 use std::{io, net::Ipv4Addr, path::Path};
+
+/// How the names of our tables begin.
+pub(super) const TABLE_PREFIX: &str = "sekisho_";
+
+/// All rules of the packet filter, as `nft` tells them.
+///
+/// # Errors
+/// Without `nft`, or without the right to ask.
+pub(super) fn ruleset() -> Result<serde_json::Value, SetupError> {
+    rules::ruleset()
+}
 
 /// The host's side of all hubs of one gateway.
 #[derive(Debug)]
@@ -180,8 +192,8 @@ impl HostSetup {
     }
 
     fn remove_rules(&mut self) -> Result<(), SetupError> {
-        self.journal.content().undo();
-        self.journal.clear()
+        self.journal.content().undo_rules();
+        self.journal.forget_rules()
     }
 
     /// A network that lies in one of the host's, or around it, would take its traffic away. A wider route (a company's

@@ -163,6 +163,12 @@ fn nft(arguments: &[&str], input: &[u8]) -> Result<String, SetupError> {
     Err(SetupError::Rules(if said.is_empty() { output.status.to_string() } else { said }))
 }
 
+/// Everything in the packet filter.
+pub(super) fn ruleset() -> Result<serde_json::Value, SetupError> {
+    let json = nft(&["-j", "list", "ruleset"], &[])?;
+    serde_json::from_str(&json).map_err(|error| SetupError::Rules(error.to_string()))
+}
+
 /// Chains of others that forward nothing unless they are told to: what ours accepts ends there (Docker and firewalls make
 /// such). One line for each, with the remedy.
 pub(super) fn in_the_way(ours: &str, hubs: &[NatHub]) -> Vec<String> {

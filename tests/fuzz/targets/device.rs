@@ -6,7 +6,7 @@ use sekisho::client::lac::{self, Habits, Lac};
 use sekisho::crypto::Secret;
 use sekisho::crypto::engine::EspEngine;
 use sekisho::entropy::Entropy;
-use sekisho::esp::{SaParams, Sad, Settings};
+use sekisho::esp::{Renewal, SaParams, Sad, Settings};
 use sekisho::l2tp::is_control;
 use sekisho::packet::{Encap, PacketBuf, Path};
 use sekisho::ppp::{self, Class, Link, Login, Role};
@@ -182,6 +182,7 @@ impl Device {
                     life_seconds: None,
                     life_kilobytes: None,
                     confirmed: true,
+                    renewal: Renewal::AtTheEnd,
                 };
                 let _ = self.sad.install(now, params);
                 let mut out = lac::Output::default();

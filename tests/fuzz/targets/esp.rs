@@ -7,7 +7,7 @@ use sekisho::crypto::engine::EspEngine;
 use sekisho::crypto::prf;
 use sekisho::crypto::suite::{EspAuth, EspCipher, EspSuite, HashAlg, IkeCipher};
 use sekisho::entropy::Entropy;
-use sekisho::esp::{Inner, SaParams, Sad, Settings};
+use sekisho::esp::{Inner, Renewal, SaParams, Sad, Settings};
 use sekisho::packet::{Drop, PacketBuf};
 use sekisho::wire::Writer;
 use sekisho::wire::esp::{Header, Trailer};
@@ -51,6 +51,7 @@ fn sad(suite: EspSuite) -> Sad {
         life_seconds: Some(3600),
         life_kilobytes: None,
         confirmed: true,
+        renewal: Renewal::AtTheEnd,
     };
     sad.install(origin(), params).expect("an empty table takes a pair");
     sad

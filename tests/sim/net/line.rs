@@ -12,20 +12,34 @@ pub struct Line {
     pub duplication: u32,
     /// ...or late: behind what was sent within [`Self::LATE`].
     pub reorder: u32,
-    /// The longest IP packet that passes, in bytes; longer ones vanish.
+    /// The longest IP packet that passes in one piece, in bytes.
     pub mtu: usize,
+    /// Longer ones pass in fragments, each of which may be lost; or they vanish, where something drops fragments.
+    pub fragments: bool,
 }
 
 impl Line {
     const LATE: Duration = Duration::from_millis(15);
 
     /// 10 ms, and nothing goes wrong.
-    pub const GOOD: Self =
-        Self { latency: Duration::from_millis(10), loss: 0, duplication: 0, reorder: 0, mtu: 1500 };
+    pub const GOOD: Self = Self {
+        latency: Duration::from_millis(10),
+        loss: 0,
+        duplication: 0,
+        reorder: 0,
+        mtu: 1500,
+        fragments: false,
+    };
 
     /// 100 ms and 3 % loss each way, some of the rest late or twice.
-    pub const BAD: Self =
-        Self { latency: Duration::from_millis(100), loss: 30, duplication: 10, reorder: 20, mtu: 1500 };
+    pub const BAD: Self = Self {
+        latency: Duration::from_millis(100),
+        loss: 30,
+        duplication: 10,
+        reorder: 20,
+        mtu: 1500,
+        fragments: false,
+    };
 
     pub const fn with_loss(self, per_mille: u32) -> Self {
         Self { loss: per_mille, ..self }
@@ -34,7 +48,11 @@ impl Line {
     /// When the copies of a packet arrive, counted from now; none if it is lost.
     pub fn carry(&self, len: usize, entropy: &mut Entropy) -> Vec<Duration> {
         let mut happens = |per_mille| per_mille > 0 && entropy.u32() % 1000 < per_mille;
-        if len > self.mtu || happens(self.loss) {
+        // 20 bytes of every fragment are its header.
+        let pieces = (len - 20).div_ceil((self.mtu - 20) / 8 * 8).max(1);
+        if len > self.mtu && !self.fragments
+            || (0..if len > self.mtu { pieces } else { 1 }).any(|_| happens(self.loss))
+        {
             return Vec::new();
         }
         let late = if happens(self.reorder) { Self::LATE } else { Duration::ZERO };

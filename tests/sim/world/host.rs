@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 const ECHO_REPLY: u8 = 0;
 const ECHO_REQUEST: u8 = 8;
+const UNREACHABLE: u8 = 3;
 
 /// A UDP datagram that came.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +28,8 @@ pub struct Inbox {
     pub flows: BTreeMap<u16, Vec<u32>>,
     /// TCP segments with their IP headers.
     pub segments: Vec<Vec<u8>>,
+    /// ICMP errors with their IP headers.
+    pub errors: Vec<Vec<u8>>,
     /// All IP packets.
     pub packets: u64,
 }
@@ -40,6 +43,10 @@ impl Inbox {
         let ip = Ipv4::parse(packet).unwrap();
         self.packets += 1;
         if ip.offset > 0 || ip.more_fragments {
+            return None;
+        }
+        if ip.protocol == Protocol::ICMP && ip.payload.first() == Some(&UNREACHABLE) {
+            self.errors.push(packet[..ip.total_len].to_vec());
             return None;
         }
         if ip.protocol == Protocol::ICMP {
@@ -85,6 +92,15 @@ impl Inbox {
 /// An echo request with so many bytes behind its header.
 pub fn ping(from: Ipv4Addr, to: Ipv4Addr, id: (u16, u16), size: usize) -> PacketBuf {
     icmp(ECHO_REQUEST, from, to, id, size)
+}
+
+/// The same packet with the DF bit.
+pub fn dont_fragment(mut packet: PacketBuf) -> PacketBuf {
+    packet[6] |= 0x40;
+    packet[10..12].fill(0);
+    let sum = inet::fold(inet::add(0, &packet[..20]));
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet
 }
 
 /// A TCP SYN that announces this segment size.

@@ -123,6 +123,8 @@ pub struct World {
     pub config: Arc<Config>,
     /// None while it is down.
     gateway: Option<Gateway>,
+    /// The address that the gateway has itself, where a NAT with port forwardings stands before it.
+    pub forwarded_to: Option<IpAddr>,
     /// The gateway has no raw socket.
     pub force_udp: bool,
     clients: Vec<Client>,
@@ -165,6 +167,7 @@ impl World {
             entropy,
             config,
             gateway: Some(gateway),
+            forwarded_to: None,
             force_udp: false,
             clients: Vec::new(),
             nats: Vec::new(),
@@ -590,7 +593,14 @@ impl World {
         let mut datagrams = Vec::new();
         for packet in packets {
             self.record(Direction::ToGateway, &packet);
-            if let Some(path) = packet.path(packet.to) {
+            if let Some(mut path) = packet.path(packet.to) {
+                if let Some(own) = self.forwarded_to {
+                    // Ports are forwarded, ESP is not.
+                    if packet.proto == Proto::Esp {
+                        continue;
+                    }
+                    path.local.set_ip(own);
+                }
                 datagrams.push(Datagram { path, buf: PacketBuf::from_slice(&packet.bytes) });
             }
         }
@@ -603,7 +613,10 @@ impl World {
 
     fn carry_gateway(&mut self) {
         for transmit in std::mem::take(&mut self.gateway_mut().transmits) {
-            let packet = Packet::sent(transmit.path, &transmit.buf);
+            let mut packet = Packet::sent(transmit.path, &transmit.buf);
+            if self.forwarded_to.is_some() {
+                packet.from.set_ip(SERVER.parse().unwrap());
+            }
             self.record(Direction::FromGateway, &packet);
             if self.is_lost(Direction::FromGateway, &packet) {
                 continue;

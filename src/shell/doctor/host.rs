@@ -1,0 +1,195 @@
+//! This host: ports, rights, kernel, packet filter, clock.
+
+use super::super::net_setup;
+use super::super::ports::{PortError, udp_holder};
+use super::super::privileges::Privileges;
+use super::Running;
+use crate::config::{AddressRange, Config, Uplink};
+use crate::doctor::{Line, filter};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::{fs, io};
+
+fn wanted_ports(config: &Config) -> Vec<SocketAddr> {
+    let listen = &config.listen;
+    let ipsec = [listen.ports.ike, listen.ports.nat_t].into_iter().filter(|_| listen.l2tp_ipsec);
+    let ports: Vec<u16> = ipsec.chain(Some(listen.ports.l2tp).filter(|_| listen.raw_l2tp)).collect();
+    let at = |address| ports.iter().map(move |port| SocketAddr::new(address, *port)).collect::<Vec<_>>();
+    listen.addresses.iter().copied().flat_map(at).collect()
+}
+
+/// Each port: open by our own gateway when it runs, free when it does not.
+pub(super) fn ports(config: &Config, running: bool) -> Vec<Line> {
+    const CHECK: &str = "ports";
+    let judge = |wanted: SocketAddr| {
+        let holder = udp_holder(wanted);
+        let ours = holder.as_ref().and_then(|h| h.name.as_deref()).is_none_or(|name| name == "sekisho");
+        match (running, holder) {
+            (true, Some(_)) if ours => Line::ok(CHECK, format!("the gateway listens on UDP {wanted}")),
+            (true, None) => Line::fail(
+                CHECK,
+                format!("a gateway runs, and nothing listens on UDP {wanted}"),
+                "it runs with other ports or in another network namespace: compare `listen` of its file",
+            ),
+            (_, Some(_)) => {
+                let error = PortError::explain(wanted, io::ErrorKind::AddrInUse.into());
+                let remedy = error.hint().unwrap_or_else(|| "ss -ulpn".to_owned());
+                let found = error.to_string();
+                Line::fail(CHECK, found.lines().next().unwrap_or_default(), remedy)
+            }
+            (false, None) => match UdpSocket::bind(wanted) {
+                Ok(_) => Line::ok(CHECK, format!("UDP {wanted} is free")),
+                Err(error) => {
+                    let error = PortError::explain(wanted, error);
+                    let remedy = error.hint().unwrap_or_else(|| "see `listen`".to_owned());
+                    let found = error.to_string();
+                    Line::fail(CHECK, found.lines().next().unwrap_or_default(), remedy)
+                }
+            },
+        }
+    };
+    wanted_ports(config).into_iter().map(judge).collect()
+}
+
+/// What this process lacks; a gateway that runs has shown that it has enough.
+pub(super) fn capabilities(config: &Config, running: bool) -> Vec<Line> {
+    const CHECK: &str = "rights";
+    let missing = Privileges::of_this_process().missing(config);
+    if running && missing.iter().any(|need| need.without.is_none()) {
+        return vec![Line::warn(
+            CHECK,
+            "the gateway runs; this command has fewer rights than it, so some lines are guesses",
+            "run it as root: sudo sekisho doctor",
+        )];
+    }
+    if missing.is_empty() {
+        return vec![Line::ok(CHECK, "everything that this configuration needs is granted")];
+    }
+    let line = |need: super::super::privileges::Need| {
+        let remedy = "sudo, or sudo setcap cap_net_bind_service,cap_net_admin,cap_net_raw+ep sekisho";
+        let found = format!("{} is needed to {}", need.capability, need.purpose);
+        match need.without {
+            Some(loss) => Line::warn(CHECK, format!("{found}; without it {loss}"), remedy),
+            None => Line::fail(CHECK, found, remedy),
+        }
+    };
+    missing.into_iter().map(line).collect()
+}
+
+/// What the kernel and the host's programs must have.
+pub(super) fn kernel(config: &Config) -> Vec<Line> {
+    const CHECK: &str = "kernel";
+    let mut lines = Vec::new();
+    let wants_tap = config.hubs.iter().any(|hub| hub.uplink != Uplink::None);
+    if wants_tap && !Path::new("/dev/net/tun").exists() {
+        lines.push(Line::fail(
+            CHECK,
+            "there is no /dev/net/tun, so no uplink can be made",
+            "sudo modprobe tun; in a container: --device /dev/net/tun",
+        ));
+    }
+    if config.hubs.iter().any(|hub| hub.uplink == Uplink::Nat) {
+        match net_setup::ruleset() {
+            Ok(_) => {}
+            Err(error) => {
+                let text = error.to_string();
+                let (found, remedy) = text.split_once("\n    hint: ").unwrap_or((&text, "install nftables"));
+                lines.push(Line::fail(CHECK, found, remedy));
+            }
+        }
+    }
+    if lines.is_empty() {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        lines.push(Line::ok(CHECK, format!("Linux {} has what is needed", release.trim())));
+    }
+    lines
+}
+
+pub(super) fn forwarding(config: &Config, running: bool) -> Option<Line> {
+    const CHECK: &str = "forwarding";
+    config.hubs.iter().find(|hub| hub.uplink == Uplink::Nat)?;
+    let on = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|value| value.trim() != "0");
+    Some(match (on, running) {
+        (true, _) => Line::ok(CHECK, "this host forwards IPv4"),
+        (false, false) => Line::ok(CHECK, "off until the gateway starts, which switches it on"),
+        (false, true) => Line::fail(
+            CHECK,
+            "somebody has switched forwarding off after the gateway started: clients reach the gateway and nothing behind it",
+            "sudo sysctl -w net.ipv4.ip_forward=1, and look into /etc/sysctl.d for who does it",
+        ),
+    })
+}
+
+/// Rules of others that drop what ours accepts.
+pub(super) fn packet_filter(config: &Config) -> Vec<Line> {
+    let Ok(ruleset) = net_setup::ruleset() else { return Vec::new() };
+    let nat: Vec<_> = config.hubs.iter().filter(|hub| hub.uplink == Uplink::Nat).collect();
+    let listen = &config.listen;
+    let ipsec = [listen.ports.ike, listen.ports.nat_t].into_iter().filter(|_| listen.l2tp_ipsec);
+    let ours = filter::Ours {
+        table_prefix: net_setup::TABLE_PREFIX,
+        ports: ipsec.chain(Some(listen.ports.l2tp).filter(|_| listen.raw_l2tp)).collect(),
+        taps: nat.iter().map(|hub| super::super::uplinks::tap_name(&hub.name)).collect(),
+        networks: nat.iter().map(|hub| hub.network.to_string()).collect(),
+    };
+    filter::judge(&ruleset, &ours)
+}
+
+/// Keys that end and accounts that expire go by the clock.
+pub(super) fn clock() -> Line {
+    const CHECK: &str = "clock";
+    let now = super::super::config_file::unix_now();
+    let shown = crate::story::utc(now);
+    if now < 1_760_000_000 {
+        return Line::fail(
+            CHECK,
+            format!("it is {shown} here, which cannot be"),
+            "set the clock: sudo timedatectl set-ntp true",
+        );
+    }
+    let said = Command::new("timedatectl").args(["show", "-p", "NTPSynchronized", "--value"]).output();
+    match said {
+        Ok(output) if output.stdout.starts_with(b"no") => Line::warn(
+            CHECK,
+            format!("{shown} UTC, not synchronised"),
+            "sudo timedatectl set-ntp true, or install chrony",
+        ),
+        Ok(output) if output.stdout.starts_with(b"yes") => {
+            Line::ok(CHECK, format!("{shown} UTC, synchronised"))
+        }
+        _ => Line::ok(CHECK, format!("{shown} UTC (whether it is synchronised cannot be seen here)")),
+    }
+}
+
+/// Hubs whose addresses run out.
+pub(super) fn pools(running: &Running) -> Vec<Line> {
+    const CHECK: &str = "addresses";
+    let line = |(hub, held, range): &(String, usize, String)| {
+        let size = range.parse::<AddressRange>().map_or(usize::MAX, |range| {
+            usize::try_from(range.last().to_bits() - range.first().to_bits()).unwrap_or(usize::MAX) + 1
+        });
+        let found = format!("hub {hub}: {held} of {size} addresses are held");
+        let remedy = "a larger dhcp.range, or a shorter dhcp.lease";
+        match size.saturating_sub(*held) {
+            0 => Line::fail(CHECK, found, remedy),
+            free if free < size / 10 => Line::warn(CHECK, found, remedy),
+            _ => Line::ok(CHECK, found),
+        }
+    };
+    running.hubs.iter().map(line).collect()
+}
+
+/// People who look for a server ping it first.
+pub(super) fn answers_ping() -> Line {
+    const CHECK: &str = "ping";
+    let ignores = fs::read_to_string("/proc/sys/net/ipv4/icmp_echo_ignore_all");
+    if ignores.is_ok_and(|value| value.trim() == "1") {
+        return Line::warn(
+            CHECK,
+            "this host answers no ping, so nobody can use ping to find out whether it is reachable",
+            "sudo sysctl -w net.ipv4.icmp_echo_ignore_all=0 (the VPN itself does not need it)",
+        );
+    }
+    Line::ok(CHECK, "this host answers ping (a firewall in front may not let it through)")
+}

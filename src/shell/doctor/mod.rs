@@ -1,0 +1,72 @@
+//! `sekisho doctor` looks at the host: files, sockets, other programs. What it means is judged in [`crate::doctor`].
+
+mod host;
+mod network;
+pub mod self_connect;
+
+use crate::config::Config;
+use crate::doctor::{Line, Report, what_to_try_next};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// What is known before anything is looked at.
+pub struct Examination<'a> {
+    /// The configuration, when it can be used.
+    pub config: &'a Config,
+    /// The gateway that runs with it, if one does.
+    pub running: Option<Running>,
+    /// A STUN server to ask from outside, `host:port`.
+    pub stun: Option<String>,
+    /// The name under which clients reach the gateway.
+    pub name: Option<String>,
+}
+
+/// A gateway that answers.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    /// Its control socket.
+    pub socket: PathBuf,
+    /// Each hub with addresses held and the range that they come from.
+    pub hubs: Vec<(String, usize, String)>,
+}
+
+/// Everything but the configuration itself and the self-connect.
+#[must_use]
+pub fn examine(examination: &Examination<'_>) -> Report {
+    let Examination { config, running, stun, name } = examination;
+    let mut lines = Vec::new();
+    lines.extend(host::ports(config, running.is_some()));
+    lines.extend(host::capabilities(config, running.is_some()));
+    lines.extend(host::kernel(config));
+    lines.extend(host::forwarding(config, running.is_some()));
+    lines.extend(host::packet_filter(config));
+    lines.push(host::clock());
+    lines.extend(running.iter().flat_map(host::pools));
+    let public = stun.as_ref().map(|server| network::stun(server));
+    lines.extend(network::addresses(config, public));
+    lines.extend(name.iter().map(|name| network::name(config, name)));
+    lines.extend(network::uplink());
+    lines.push(network::name_servers(config));
+    lines.push(host::answers_ping());
+    Report { lines }
+}
+
+/// The lines after all others.
+#[must_use]
+pub fn epilogue() -> Line {
+    what_to_try_next()
+}
+
+/// An IPv4 address and port of `text`, looked up if it is a name.
+fn look_up(text: &str) -> std::io::Result<Vec<SocketAddr>> {
+    use std::net::ToSocketAddrs as _;
+    Ok(text.to_socket_addrs()?.filter(SocketAddr::is_ipv4).collect())
+}
+
+/// The first address of this host that a client may dial.
+fn listening_address(config: &Config) -> Ipv4Addr {
+    let addresses = config.listen.addresses.iter().copied();
+    let named = addresses.filter(|address| !address.is_unspecified()).chain(super::host::likely_address());
+    let v4 = |address| if let std::net::IpAddr::V4(address) = address { Some(address) } else { None };
+    named.filter_map(v4).next().unwrap_or(Ipv4Addr::LOCALHOST)
+}
