@@ -14,6 +14,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("story", &["packet"]),
         ("wire", &["packet"]),
         ("doctor", &["wire", "packet"]),
+        ("import", &["config"]),
+        ("profile", &[]),
         ("crypto", &["packet", "entropy", "wire"]),
         ("identity", &["crypto", "packet", "entropy"]),
         ("ike", &["wire", "crypto", "packet", "timer", "entropy"]),

@@ -22,3 +22,4 @@ mod many;
 mod moves;
 mod rekey;
 mod traffic;
+mod within;

@@ -12,6 +12,7 @@ mod config;
 mod device;
 mod esp;
 mod ether;
+mod foreign;
 mod hub;
 mod ike;
 mod initiator;
@@ -66,6 +67,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("ppp", ppp::ppp, Cost::Parser),
     target("ether", ether::ether, Cost::Parser),
     target("config", config::config, Cost::Machine),
+    target("foreign", foreign::foreign, Cost::Parser),
     target("state", state::state, Cost::Machine),
     target("name", name::name, Cost::Parser),
     target("ike", ike::ike, Cost::Machine),
