@@ -27,6 +27,7 @@ pub mod doctor;
 pub mod gatehouse;
 pub mod import;
 pub mod peer;
+pub mod penalty;
 pub mod profile;
 pub mod shell;
 pub mod story;

@@ -4,6 +4,8 @@
 //! The mutations are the same in every run. An input that fails is left in `tests/fuzz/artifacts/<target>/`.
 //! `SEKISHO_FUZZ_ROUNDS` multiplies how many there are, for a longer look without libFuzzer.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 #[path = "fuzz/mutate.rs"]
 mod mutate;
 #[path = "fuzz/seeds.rs"]
@@ -103,7 +105,7 @@ macro_rules! replays {
     };
 }
 
-replays!(isakmp natt esp l2tp ppp ether config foreign state name ike lns link hub client worker);
+replays!(isakmp natt esp l2tp ppp ether config foreign state name filter ike lns link hub client worker);
 
 #[test]
 fn every_target_is_replayed_and_has_a_binary() {

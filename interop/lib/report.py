@@ -1,6 +1,7 @@
 """The dated table of results: RESULTS.md in full, and a table of clients in README.md between its two markers."""
 import platform
 import re
+import statistics
 import time
 
 from . import roots
@@ -24,10 +25,14 @@ def environment(peer):
 
 
 def table(results):
-    rows = ["| scenario | result | seconds | notes |", "|---|---|---|---|"]
-    for result in results:
-        notes = "; ".join(result.notes) if result.passed else result.reason
-        rows.append(f"| {result.name} | {'pass' if result.passed else '**FAIL**'} | {result.seconds:.0f} | {clean(notes)} |")
+    """One row a scenario, however often it ran; what is said of it is from its last run, or from the last that failed."""
+    rows = ["| scenario | passed | seconds | notes |", "|---|---|---|---|"]
+    for name in dict.fromkeys(result.name for result in results):
+        runs = [result for result in results if result.name == name]
+        bad = [result for result in runs if not result.passed]
+        notes = clean(bad[-1].reason if bad else "; ".join(runs[-1].notes))
+        passed = f"{'**' if bad else ''}{len(runs) - len(bad)} of {len(runs)}{'**' if bad else ''}"
+        rows.append(f"| {name} | {passed} | {statistics.median(run.seconds for run in runs):.0f} | {notes} |")
     return "\n".join(rows)
 
 
@@ -41,8 +46,8 @@ def client_table(results, labels):
     rows = ["| client | versions | passed | failed |", "|---|---|---|---|"]
     for label, packages in CLIENTS.items():
         with_it = [result for result in results if label in labels[result.name]]
-        good = sorted({result.name for result in with_it if result.passed})
         bad = sorted({result.name for result in with_it if not result.passed})
+        good = sorted({result.name for result in with_it} - set(bad))
         shown = ", ".join(f"{package} {versions[package]}" for package in packages if package in versions)
         rows.append(f"| {label} | {shown} | {', '.join(good) or 'not run'} | {', '.join(bad) or 'none'} |")
     return "\n".join(rows)

@@ -3,6 +3,8 @@ from statistics import median
 
 from lib.own_share import own_share
 
+ALONE = True  # what runs beside it would be measured as well
+
 
 def scenario(rig, runs=5):
     peers = {name: rig.peer_at(name) for name in ("softether", "sekisho")}

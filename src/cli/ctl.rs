@@ -2,7 +2,7 @@
 
 use super::{ctl_link, ctl_show, say, start};
 use clap::{Args, Subcommand, ValueEnum};
-use sekisho::{control::Command, shell::control_socket, story::Lang};
+use sekisho::{config::Span, control::Command, shell::control_socket, story::Lang};
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
@@ -74,6 +74,11 @@ enum CtlCommand {
         #[arg(value_name = "ADDR|USER")]
         of: String,
     },
+    /// The access list of a hub, with what each rule has met.
+    Acl { hub: String },
+    /// Who has failed lately: slowed down or barred.
+    #[command(subcommand)]
+    Ban(Ban),
     /// Why packets went no further, by worker.
     Drops,
     /// Read the configuration file again. Sessions that the change does not touch stay.
@@ -94,6 +99,19 @@ enum Hub {
     Online { hub: String },
     /// Close the sessions of a hub and let nobody in, until it is online again or the gateway restarts.
     Offline { hub: String },
+    /// Show every frame of a hub as pcapng, until ^C: `... | wireshark -k -i -`.
+    Monitor {
+        hub: String,
+        /// Those frames alone: host, net, mac, port, vlan, proto and names (arp, tcp, dhcp, ...), with and, or, not, ( ).
+        #[arg(long, value_name = "EXPRESSION", default_value = "")]
+        filter: String,
+        /// Write into this file instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        /// End after so many frames.
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -166,6 +184,30 @@ enum Dhcp {
     Release { hub: String, address: Ipv4Addr },
 }
 
+#[derive(Subcommand)]
+enum Ban {
+    /// Sources and users that have failed lately, or were barred.
+    List,
+    /// Bar a source or a user until the time is over or the gateway restarts. Sessions that are up stay.
+    Add {
+        /// An address, a prefix, or a user: 203.0.113.7, 203.0.113.0/24, jiro, jiro@HUB1.
+        #[arg(value_name = "SOURCE|USER")]
+        who: String,
+        /// For how long: 30m, 8h, 7d.
+        #[arg(long = "for", value_name = "TIME", default_value = "1d")]
+        time: Span,
+    },
+    /// Let a source or a user off.
+    Clear {
+        /// As `ban list` shows them.
+        #[arg(value_name = "SOURCE|USER", required_unless_present = "all")]
+        who: Option<String>,
+        /// Everybody.
+        #[arg(long, conflicts_with = "who")]
+        all: bool,
+    },
+}
+
 impl CtlCommand {
     fn to_command(&self, lang: Lang) -> Command {
         match self {
@@ -174,6 +216,9 @@ impl CtlCommand {
             Self::Hub(Hub::Show { hub }) => Command::HubShow { hub: hub.clone() },
             Self::Hub(Hub::Online { hub }) => Command::HubOnline { hub: hub.clone() },
             Self::Hub(Hub::Offline { hub }) => Command::HubOffline { hub: hub.clone() },
+            Self::Hub(Hub::Monitor { hub, filter, count, .. }) => {
+                Command::HubMonitor { hub: hub.clone(), filter: filter.clone(), count: *count }
+            }
             Self::Session(Session::List { hub, user, from }) => {
                 Command::SessionList { hub: hub.clone(), user: user.clone(), from: *from }
             }
@@ -195,6 +240,12 @@ impl CtlCommand {
                 Command::Stories { user: user.clone(), from: *from, failed: *failed, limit: *limit, lang }
             }
             Self::Why { of } => Command::Why { of: of.clone(), lang },
+            Self::Acl { hub } => Command::AclList { hub: hub.clone() },
+            Self::Ban(Ban::List) => Command::BanList {},
+            Self::Ban(Ban::Add { who, time }) => {
+                Command::BanAdd { who: who.clone(), seconds: time.0.as_secs() }
+            }
+            Self::Ban(Ban::Clear { who, .. }) => Command::BanClear { who: who.clone() },
             Self::Drops => Command::Drops {},
             Self::Reload { dry_run } => Command::Reload { dry_run: *dry_run },
         }
@@ -217,7 +268,9 @@ pub(super) fn ctl(ctl: &Ctl) -> ExitCode {
             }
         },
     };
-    let result = if ctl.json {
+    let result = if let CtlCommand::Hub(Hub::Monitor { write, .. }) = &ctl.command {
+        ctl_link::stream(&socket, &command, write.as_deref())
+    } else if ctl.json {
         ctl_link::ask(&socket, &command, &mut ctl_show::json)
     } else {
         ctl_show::people(&socket, &command, lang)
@@ -232,6 +285,10 @@ pub(super) fn ctl(ctl: &Ctl) -> ExitCode {
             // The findings of a configuration are lines of their own.
             let lines: Vec<String> = refusal.message.lines().map(super::ctl_table::printable).collect();
             say(&format!("sekisho: {}", lines.join("\n")));
+            ExitCode::FAILURE
+        }
+        Err(ctl_link::Error::Local(error)) => {
+            say(&format!("sekisho: {error}"));
             ExitCode::FAILURE
         }
         Err(ctl_link::Error::NoGateway(error)) => {

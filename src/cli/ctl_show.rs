@@ -5,8 +5,8 @@ use super::ctl_table::{Column, long, number, points, printable, table, text};
 use super::{say, show};
 use sekisho::{
     control::{
-        Command, DropRow, HubRow, IpRow, LeaseRow, MacRow, Refusal, ReloadRow, SessionRow, StatusRow,
-        StoryRow,
+        AclRow, BanRow, Command, DropRow, HubRow, IpRow, LeaseRow, MacRow, Refusal, ReloadRow, SessionRow,
+        StatusRow, StoryRow,
     },
     shell::{config_file::unix_now, host},
     story::{Lang, span, utc},
@@ -59,9 +59,19 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
             list(values, "no connection attempts", STORIES, width, |row: StoryRow| story_cells(row, lang))
         }
         Command::Why { .. } => each(values, |row: StoryRow| show(&why(&row, lang, width))),
+        Command::AclList { .. } => list(values, "no rules: everything passes", ACL, width, acl_cells),
+        Command::BanList {} => list(values, "nobody has failed lately", BANS, width, ban_cells),
+        Command::BanAdd { .. } => {
+            each(values, |row: BanRow| show(&printable(&format!("{} is barred", row.who))))
+        }
+        Command::BanClear { .. } => {
+            each(values, |row: BanRow| show(&printable(&format!("nothing against {} any more", row.who))))
+        }
         Command::Drops {} => list(values, "no packet was dropped", DROPS, width, drop_cells),
         // Commands of `sekisho doctor`.
         Command::Guest { .. } | Command::GuestLeaves {} => Ok(()),
+        // A stream: it is never shown to people.
+        Command::HubMonitor { .. } => Ok(()),
         Command::Reload { .. } => each(values, |row: ReloadRow| show(&reload(&row))),
     }
 }
@@ -359,6 +369,40 @@ fn why(row: &StoryRow, lang: Lang, width: Option<usize>) -> String {
 /// When each stage was reached.
 fn steps(steps: &[(f64, String)]) -> String {
     steps.iter().map(|(at, what)| format!("{at:>9.3} s  {}\n", printable(what))).collect()
+}
+
+const ACL: &[Column] = &[number("RULE"), long("WHAT"), number("FRAMES"), number("BYTES")];
+
+fn acl_cells(row: AclRow) -> Vec<String> {
+    vec![row.rule.to_string(), row.text, row.frames.to_string(), bytes(row.bytes)]
+}
+
+const BANS: &[Column] = &[
+    long("WHO"),
+    text("STATE"),
+    text("WHEN"),
+    number("FAILURES"),
+    number("BARS"),
+    number("SESSIONS"),
+    text("BY"),
+];
+
+fn ban_cells(row: BanRow) -> Vec<String> {
+    let when = match (row.until, row.delay_seconds) {
+        (Some(until), _) => format!("{} left", short(until.saturating_sub(unix_now()))),
+        (None, Some(delay)) => format!("once in {}", short(delay)),
+        (None, None) => "-".to_owned(),
+    };
+    let by = if row.by_administrator { "administrator" } else { "failures" };
+    vec![
+        row.who,
+        row.state,
+        when,
+        row.failures.to_string(),
+        row.bars.to_string(),
+        row.sessions.to_string(),
+        by.to_owned(),
+    ]
 }
 
 const DROPS: &[Column] = &[number("WORKER"), number("COUNT"), long("REASON")];

@@ -170,7 +170,7 @@ fn connect(doctor: &Doctor, config: &Config, running: Option<&Running>) -> anyho
     })
     .map_err(|error| match error {
         ctl_link::Error::Refused(refusal) => anyhow::anyhow!("{refusal}"),
-        ctl_link::Error::NoGateway(error) => anyhow::anyhow!(error),
+        ctl_link::Error::NoGateway(error) | ctl_link::Error::Local(error) => anyhow::anyhow!(error),
     })?;
     let guest = guest.context("the gateway's answer is not understood")?;
     let lines = self_connect::examine(&self_connect::Attempt {

@@ -156,7 +156,9 @@ impl Target {
             (Err(ctl_link::Error::Refused(refusal)), _) => {
                 say(&format!("sekisho: the running gateway has not followed: {refusal}"));
             }
-            (Err(ctl_link::Error::NoGateway(error)), _) => say(&format!("sekisho: {error}")),
+            (Err(ctl_link::Error::NoGateway(error) | ctl_link::Error::Local(error)), _) => {
+                say(&format!("sekisho: {error}"))
+            }
             (Ok(()), None) => say("sekisho: the running gateway gave no answer that is understood"),
         }
     }

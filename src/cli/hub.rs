@@ -96,7 +96,7 @@ pub(super) fn hub(hub: &Hub) -> anyhow::Result<()> {
                 if *json {
                     let row = serde_json::json!({
                         "hub": hub.name, "network": hub.network.to_string(), "gateway": hub.gateway,
-                        "uplink": hub.uplink.name(), "users": hub.users.len(), "default": is_default,
+                        "uplink": hub.uplink.to_string(), "users": hub.users.len(), "default": is_default,
                     });
                     show(&row.to_string());
                 }
@@ -104,7 +104,7 @@ pub(super) fn hub(hub: &Hub) -> anyhow::Result<()> {
                     hub.name.clone(),
                     hub.network.to_string(),
                     hub.gateway.to_string(),
-                    hub.uplink.name().to_owned(),
+                    hub.uplink.to_string(),
                     hub.users.len().to_string(),
                     if is_default { "default".to_owned() } else { String::new() },
                 ]);

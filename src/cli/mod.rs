@@ -1,5 +1,6 @@
 //! The command line. One file per command; what they print is for people, unless `--json` asks for something else.
 
+mod bench;
 mod card;
 mod check;
 mod ctl;
@@ -55,6 +56,9 @@ enum Command {
     Import(import::Import),
     /// Print the NT hash of a password, to be stored instead of it (`nt_hash`).
     Hash,
+    /// Act as many native clients against an L2TP/IPsec server and measure.
+    #[command(hide = true)]
+    Bench(bench::Bench),
     /// Print the shell's completion script.
     #[command(hide = true)]
     Completion {
@@ -141,6 +145,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Profile(wanted) => profile::profile(&wanted),
         Command::Import(wanted) => import::import(&wanted),
         Command::Hash => password::print_hash(),
+        Command::Bench(bench) => bench::bench(&bench),
         Command::Completion { shell } => hooks::completion(shell),
         Command::Man => hooks::man(),
     };
@@ -203,6 +208,8 @@ mod tests {
             "sekisho import --softether vpn_server.config --out a.yaml",
             "sekisho import --chap-secrets a --ipsec-secrets b --hub OFFICE",
             "sekisho doctor --json --stun stun.example.org:3478 --name vpn.example.org --target-host 10.60.0.9",
+            "sekisho bench load --server 127.0.0.1 --psk k --user u --password p --size 64,imix --burst 1,44",
+            "sekisho bench hold --server 127.0.0.1 --psk k --user u{n} --password p --clients 10",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -10,6 +10,7 @@ mod session;
 use super::ike::Failure;
 use super::lac;
 use super::profile::Profile;
+use crate::crypto::engine::{OpenJob, SealJob};
 use crate::crypto::suite::{EspSuite, IkeSuite};
 use crate::entropy::Entropy;
 use crate::packet::{Drop, PacketBuf, Path, Transmit};
@@ -27,6 +28,24 @@ pub struct Output {
     pub packets: Vec<PacketBuf>,
     /// What happened.
     pub events: Vec<Event>,
+}
+
+/// A datagram at first sight ([`Device::see`]).
+#[derive(Debug)]
+pub enum Seen {
+    /// ESP: for an engine, then for [`Device::deliver`].
+    Sealed(OpenJob),
+    /// Anything else: for [`Device::handle_datagram`].
+    Other(PacketBuf),
+}
+
+/// An IP packet on its way out ([`Device::wrap_ip`]).
+#[derive(Debug)]
+pub enum Wrapped {
+    /// To be sealed, and sent on this way.
+    Seal(Path, SealJob),
+    /// To be sent as it is: clear-text L2TP.
+    Ready(Transmit),
 }
 
 /// What happened.
@@ -191,6 +210,34 @@ impl Device {
     pub fn send_ip(&mut self, now: Instant, packet: PacketBuf, out: &mut Output) -> Result<(), Drop> {
         let session = self.session.as_mut().ok_or(Drop::PppNotOpen)?;
         session.send_ip(now, packet, out)
+    }
+
+    /// A first look at a datagram, so that whoever has many devices opens the packets of all in one engine call. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Why it goes no further.
+    pub fn see(&self, path: &Path, buf: PacketBuf) -> Result<Seen, Drop> {
+        self.session.as_ref().ok_or(Drop::UnknownSpi)?.see(path, buf)
+    }
+
+    /// Takes a packet that [`Self::see`] gave and an engine has opened.
+    ///
+    /// # Errors
+    /// Why it went no further.
+    pub fn deliver(&mut self, now: Instant, job: OpenJob, out: &mut Output) -> Result<(), Drop> {
+        let session = self.session.as_mut().ok_or(Drop::UnknownSpi)?;
+        let result = session.deliver(now, job, out);
+        self.settle();
+        result
+    }
+
+    /// Makes an IP packet ready for the tunnel but for its encryption, which one engine call does for many.
+    ///
+    /// # Errors
+    /// Why it cannot go.
+    pub fn wrap_ip(&mut self, now: Instant, packet: PacketBuf) -> Result<Wrapped, Drop> {
+        self.session.as_mut().ok_or(Drop::PppNotOpen)?.wrap_ip(now, packet)
     }
 
     /// Sends bytes in the place of an L2TP message: what a server makes of nonsense from somebody with the right keys.

@@ -111,6 +111,9 @@ impl Config {
         list.field("limits.half_open", old_limits.half_open, limits.half_open, Effect::Now);
         let per_source = |limits: model::Limits| limits.half_open_per_source;
         list.field("limits.half_open_per_source", per_source(old_limits), per_source(limits), Effect::Now);
+        if self.penalties != new.penalties {
+            list.push("penalties", "other rules", Touches::Nobody, Effect::Now);
+        }
         list.field("log.level", self.log.level.name(), new.log.level.name(), Effect::Now);
         list.field("log.format", self.log.format, new.log.format, Effect::Restart);
         list.field("workers", self.workers, new.workers, Effect::Restart);
@@ -240,7 +243,7 @@ impl List {
             self.push(at(".network"), what, all(), Effect::Now);
         }
         if old.uplink != new.uplink {
-            let what = format!("{} -> {}", old.uplink.name(), new.uplink.name());
+            let what = format!("{} -> {}", old.uplink, new.uplink);
             self.push(at(".uplink"), what, Touches::Nobody, Effect::Now);
         }
         if old.dhcp.range != new.dhcp.range {
@@ -260,8 +263,23 @@ impl List {
             let what = format!("{} -> {}", lease(old), lease(new));
             self.push(at(".dhcp.lease"), what, Touches::Nobody, Effect::NewConnections);
         }
+        if old.dhcp.options != new.dhcp.options {
+            self.push(at(".dhcp"), "other options", Touches::Nobody, Effect::NewConnections);
+        }
+        if old.dhcp.reservations != new.dhcp.reservations {
+            self.push(
+                at(".dhcp.reservations"),
+                "other reservations",
+                Touches::Nobody,
+                Effect::NewConnections,
+            );
+        }
         if old.uplink_rules != new.uplink_rules {
             self.push(at(".uplink_rules"), "other rules", Touches::Nobody, Effect::Now);
+        }
+        if old.access_list != new.access_list {
+            let what = format!("{} rules -> {} rules", old.access_list.len(), new.access_list.len());
+            self.push(at(".access_list"), what, Touches::Nobody, Effect::Now);
         }
         self.users(old, new, unix);
     }
@@ -375,14 +393,16 @@ fn compare(old: &User, new: &User, unix: u64, differs: &mut impl FnMut(String, S
         ("expires", end(was.expires), end(is.expires), Sessions::Terms),
         ("idle_timeout", time(was.idle_timeout), time(is.idle_timeout), Sessions::Terms),
         ("session_timeout", time(was.session_timeout), time(is.session_timeout), Sessions::Terms),
-        ("dead_after", time(Some(was.dead_after)), time(Some(is.dead_after)), Sessions::Next),
+        ("dead_after", time(Some(was.dead_after)), time(Some(is.dead_after)), Sessions::Terms),
         ("max_sessions", limit(was.max_sessions), limit(is.max_sessions), Sessions::Next),
         ("on_limit", on_limit(was.on_limit).to_owned(), on_limit(is.on_limit).to_owned(), Sessions::Next),
-        ("isolated", was.isolated.to_string(), is.isolated.to_string(), Sessions::Next),
-        ("dhcp_guard", was.dhcp_guard.to_string(), is.dhcp_guard.to_string(), Sessions::Next),
-        ("broadcasts", was.broadcasts.to_string(), is.broadcasts.to_string(), Sessions::Next),
-        ("rate_up", limit(was.rate_up), limit(is.rate_up), Sessions::Next),
-        ("rate_down", limit(was.rate_down), limit(is.rate_down), Sessions::Next),
+        ("isolated", was.isolated.to_string(), is.isolated.to_string(), Sessions::Terms),
+        ("dhcp_guard", was.dhcp_guard.to_string(), is.dhcp_guard.to_string(), Sessions::Terms),
+        ("broadcasts", was.broadcasts.to_string(), is.broadcasts.to_string(), Sessions::Terms),
+        ("multicast", was.multicast.to_string(), is.multicast.to_string(), Sessions::Terms),
+        ("volume", limit(was.volume), limit(is.volume), Sessions::Terms),
+        ("rate_up", limit(was.rate_up), limit(is.rate_up), Sessions::Terms),
+        ("rate_down", limit(was.rate_down), limit(is.rate_down), Sessions::Terms),
         ("own_address", was.own_address.to_string(), is.own_address.to_string(), Sessions::Next),
     ] {
         if was != is {
@@ -608,6 +628,30 @@ hubs:
                 "hubs.OFFICE.users.jiro",
                 "idle_timeout none -> 1h",
                 Touches::Terms { hub: "OFFICE".into(), users: vec!["jiro".into()] },
+                Effect::Now,
+            ),
+            (
+                "staple\" }",
+                "staple\", rate_up: 5mbit }",
+                "hubs.OFFICE.users.jiro",
+                "rate_up none -> 5mbit",
+                Touches::Terms { hub: "OFFICE".into(), users: vec!["jiro".into()] },
+                Effect::Now,
+            ),
+            (
+                "network: 10.60.0.0/16",
+                "network: 10.60.0.0/16\n    access_list: [{ action: discard, user: jiro }]",
+                "hubs.OFFICE.access_list",
+                "0 rules -> 1 rules",
+                Touches::Nobody,
+                Effect::Now,
+            ),
+            (
+                "default_hub: OFFICE",
+                "default_hub: OFFICE\npenalties: { slow_after: 5 }",
+                "penalties",
+                "other rules",
+                Touches::Nobody,
                 Effect::Now,
             ),
             (

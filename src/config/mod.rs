@@ -11,10 +11,12 @@
 //! Nothing here opens a file or reads a clock: text, file mode and the time come in as arguments, so that a test can
 //! say what the day is.
 
+mod access;
 mod amount;
 mod calendar;
 pub mod changes;
 mod check;
+mod dhcp_options;
 pub mod edit;
 mod edit_distance;
 mod finding;
@@ -29,6 +31,7 @@ pub mod schema;
 mod terms;
 mod tree;
 mod units;
+mod uplink;
 
 #[cfg(test)]
 mod documentation_tests;
@@ -48,6 +51,7 @@ pub use model::{
 };
 pub use network::{AddressRange, Network};
 pub use rules::Rules;
-pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, Uplink, UplinkRules};
+pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, UplinkRules};
 pub use terms::{Denied, Terms};
 pub use units::{Date, Span};
+pub use uplink::Uplink;

@@ -4,7 +4,10 @@ use super::{
     AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
     UplinkRules,
 };
+use crate::hub::{access, dhcp};
 use crate::identity::folded;
+use crate::penalty;
+use crate::wire::ether::Mac;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -28,6 +31,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Bounds against a flood.
     pub limits: Limits,
+    /// What follows from wrong keys and passwords.
+    pub penalties: penalty::Settings,
     /// Logging.
     pub log: Log,
     /// Threads that carry packets, 1 to 64.
@@ -147,6 +152,8 @@ pub struct Hub {
     pub uplink: Uplink,
     /// What may come in from there: at least one MAC address and one broadcast a second.
     pub uplink_rules: UplinkRules,
+    /// What may pass between its ports, in order.
+    pub access_list: Arc<[access::Rule]>,
     /// The users in the order of their [`folded`] names, which differ in more than case.
     pub users: Vec<User>,
 }
@@ -178,6 +185,10 @@ pub struct Dhcp {
     pub domain: Option<String>,
     /// How long an address stays reserved, 1 minute to 1 year.
     pub lease: Duration,
+    /// Addresses that stations behind an uplink have for themselves: hosts of the network, nobody else's.
+    pub reservations: Vec<(Mac, Ipv4Addr)>,
+    /// What stations are told besides: `serve`, name servers and domain are not filled in.
+    pub options: dhcp::Settings,
 }
 
 /// Name servers for the clients of a hub.

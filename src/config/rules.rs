@@ -2,7 +2,7 @@
 //! the nearest place that says something counts, key by key.
 
 use super::schema::{Access, OnLimit};
-use super::{Date, Hours, Limit, Offset, Rate, Span};
+use super::{Date, Hours, Limit, Offset, Rate, Span, Volume};
 
 /// From one list of keys: the struct [`Rules`], and the macro `with_rules!` that puts the keys beside a mapping's own.
 /// (serde's `flatten` would do the same, but it forgets where a fault is and lets unknown keys pass.)
@@ -78,4 +78,8 @@ rules! { $
     rate_down: Limit<Rate>,
     /// Broadcast, multicast and flooded frames that a client may send in a second.
     broadcasts: u32,
+    /// Whether a client may send multicast.
+    multicast: bool,
+    /// Bytes that a user may move in a month, both directions and all devices together.
+    volume: Limit<Volume>,
 }

@@ -3,8 +3,11 @@
 //! These types know shapes, units and defaults, and nothing of the rules between keys (that is `check`). The comment of
 //! a field is the short form of its section in `docs/configuration.md`.
 
+use super::access::AccessRule;
+use super::dhcp_options::{DhcpOption, NodeType, Reservation};
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span};
+use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Uplink, Volume};
+use crate::penalty::Prefix;
 use crate::ppp::AuthMethod;
 use serde::{
     Deserialize, Deserializer,
@@ -39,6 +42,9 @@ pub struct File {
     /// Bounds that protect the gateway from a flood.
     #[serde(default)]
     pub limits: Limits,
+    /// What follows from wrong keys and passwords.
+    #[serde(default)]
+    pub penalties: Penalties,
     /// What is logged and how.
     #[serde(default)]
     pub log: Log,
@@ -214,6 +220,9 @@ with_rules! {
         /// What may come in from there.
         #[serde(default)]
         pub uplink_rules: UplinkRules,
+        /// What may pass between the ports of the hub, in order.
+        #[serde(default)]
+        pub access_list: Vec<AccessRule>,
         /// Groups of users, by name.
         #[serde(default)]
         pub groups: BTreeMap<String, Group>,
@@ -239,13 +248,48 @@ pub struct Dhcp {
     pub dns: Option<Vec<Ipv4Addr>>,
     /// The domain in which clients look up short names.
     pub domain: Option<String>,
+    /// Further domains in which they do.
+    pub search: Vec<String>,
+    /// Whether stations are told the hub's gateway as their router.
+    pub router: bool,
+    /// Time servers.
+    pub ntp: Vec<Ipv4Addr>,
+    /// NetBIOS name servers.
+    pub wins: Vec<Ipv4Addr>,
+    /// How NetBIOS names are looked up.
+    pub netbios_node_type: Option<NodeType>,
+    /// NetBIOS scope.
+    pub netbios_scope: Option<String>,
+    /// URL of a proxy configuration.
+    pub wpad: Option<String>,
+    /// Options that have no key of their own.
+    pub options: Vec<DhcpOption>,
+    /// Addresses of stations behind an uplink.
+    pub reservations: Vec<Reservation>,
+    /// Whether an address is probed before it is offered.
+    pub probe: bool,
     /// How long an address stays reserved for a device that is away.
     pub lease: Span,
 }
 
 impl Default for Dhcp {
     fn default() -> Self {
-        Self { range: None, dns: None, domain: None, lease: Span::hours(8) }
+        Self {
+            range: None,
+            dns: None,
+            domain: None,
+            search: Vec::new(),
+            router: true,
+            ntp: Vec::new(),
+            wins: Vec::new(),
+            netbios_node_type: None,
+            netbios_scope: None,
+            wpad: None,
+            options: Vec::new(),
+            reservations: Vec::new(),
+            probe: true,
+            lease: Span::hours(8),
+        }
     }
 }
 
@@ -261,37 +305,27 @@ pub struct UplinkRules {
     pub arp_guard: bool,
     /// How many MAC addresses may be behind it.
     pub max_macs: u32,
+    /// How many IPv4 addresses may be behind it.
+    pub max_ips: Limit<u32>,
+    /// Whether IPv4 is discarded whose source is not its station's own address.
+    pub no_routing: bool,
+    /// Whether multicast may come in.
+    pub multicast: bool,
     /// Broadcast, multicast and flooded frames a second.
     pub broadcasts: u32,
 }
 
 impl Default for UplinkRules {
     fn default() -> Self {
-        Self { dhcp_guard: false, ra_guard: false, arp_guard: true, max_macs: 16_384, broadcasts: 2000 }
-    }
-}
-
-/// What a hub is plugged into.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[serde(rename_all = "lowercase")]
-pub enum Uplink {
-    /// The host forwards, with its own address in front.
-    #[default]
-    Nat,
-    /// Nothing: the clients of the hub reach one another only.
-    None,
-    /// A TAP interface on the host, and nothing else is touched.
-    Tap,
-}
-
-impl Uplink {
-    /// The name as it is written in the file.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nat => "nat",
-            Self::None => "none",
-            Self::Tap => "tap",
+        Self {
+            dhcp_guard: false,
+            ra_guard: false,
+            arp_guard: true,
+            max_macs: 16_384,
+            max_ips: Limit::None,
+            no_routing: false,
+            multicast: true,
+            broadcasts: 2000,
         }
     }
 }
@@ -437,6 +471,37 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { sessions: 10_000, half_open: 4_096, half_open_per_source: 64 }
+    }
+}
+
+/// `penalties`: what follows from wrong keys and passwords.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Penalties {
+    /// Failures after which a source is slowed down.
+    pub slow_after: u32,
+    /// Failures after which it is barred.
+    pub bar_after: Limit<u32>,
+    /// How long, the first time.
+    pub bar_for: Span,
+    /// How long at most.
+    pub bar_at_most: Span,
+    /// After how long without a failure everything is forgotten.
+    pub forget_after: Span,
+    /// Sources whose failures do not count.
+    pub exempt: Vec<Prefix>,
+}
+
+impl Default for Penalties {
+    fn default() -> Self {
+        Self {
+            slow_after: 3,
+            bar_after: Limit::To(10),
+            bar_for: Span::minutes(1),
+            bar_at_most: Span::hours(24),
+            forget_after: Span::hours(1),
+            exempt: Vec::new(),
+        }
     }
 }
 

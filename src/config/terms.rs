@@ -1,6 +1,7 @@
 //! What a user may do, when every place has been asked.
 
 use super::rules::Rules;
+use super::units::month_of;
 use super::{Access, Hours, Limit, Offset, OnLimit, Rate};
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ pub struct Terms {
     pub rate_down: Option<Rate>,
     /// Broadcast, multicast and flooded frames a second, at least 1.
     pub broadcasts: u32,
+    /// Whether clients may send multicast.
+    pub multicast: bool,
+    /// Bytes that the user may move in a month, at least a million.
+    pub volume: Option<u64>,
 }
 
 impl From<Rules> for Terms {
@@ -62,6 +67,8 @@ impl From<Rules> for Terms {
             rate_up: Limit::of(rules.rate_up),
             rate_down: Limit::of(rules.rate_down),
             broadcasts: rules.broadcasts.unwrap_or(50),
+            multicast: rules.multicast.unwrap_or(true),
+            volume: Limit::of(rules.volume).map(|volume| volume.0),
         }
     }
 }
@@ -92,6 +99,12 @@ impl Terms {
         } else {
             Ok(())
         }
+    }
+
+    /// The number of the month at a Unix time, on the user's clock: months since the year 0.
+    #[must_use]
+    pub fn month(&self, unix: u64) -> u32 {
+        month_of(self.time_zone.to_local(unix))
     }
 
     /// The Unix time at which whoever may be in now may be so no longer; `None` if that never comes.

@@ -168,7 +168,7 @@ nonsense: 1
         hint: one of: replace-same-device, replace-oldest, deny
     :20:1: error: log: found a text, expected a mapping (lines of `key: value`)
     :21:1: error: nonsense: there is no key `nonsense` at the top of the file
-        hint: the keys here are: listen, ipsec, default_hub, hubs, ppp, sessions, limits, log, workers
+        hint: the keys here are: listen, ipsec, default_hub, hubs, ppp, sessions, limits, penalties, log, workers
     ");
 }
 
@@ -493,7 +493,7 @@ default_hub: A
     :16:16: warning: hubs.A.groups.STAFF.expires: this was over with 2026-11-21
         hint: move the date, or remove what is over
     :16:37: error: hubs.A.groups.STAFF.color: there is no key `color` in hubs.A.groups.STAFF
-        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, own_address, isolated, dhcp_guard, rate_up, rate_down, broadcasts
+        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, own_address, isolated, dhcp_guard, rate_up, rate_down, broadcasts, multicast, volume
     :17:7: error: hubs.A.groups. x: the name of a group is not empty and has no white space around it
     :19:51: error: hubs.A.users.u.disabled: found a number, expected true or false
     :19:64: error: hubs.A.users.u.expires: `soon` is not a date: write year-month-day, such as 2026-12-31
@@ -611,4 +611,155 @@ proptest::proptest! {
             proptest::prop_assert!(report.errors().next().is_some());
         }
     }
+}
+
+#[test]
+fn penalties_have_defaults_and_bounds() {
+    let hubs = "hubs: { A: { network: 10.1.0.0/24 } }\n";
+    let penalties = |text: &str| config(&format!("{hubs}{text}")).penalties;
+    assert_eq!(penalties(""), crate::penalty::Settings::default());
+    let own = penalties(
+        "penalties: { slow_after: 5, bar_after: none, bar_for: 5m, exempt: [192.0.2.0/24, '2001:db8::1'] }",
+    );
+    assert_eq!((own.slow_after, own.bar_after, own.bar_for), (5, None, Duration::from_secs(300)));
+    assert_eq!(own.exempt.len(), 2);
+    for (text, expected) in [
+        ("slow_after: 0", "0 is not between 1 and 1000"),
+        ("slow_after: 4, bar_after: 4", "4 is not more than the 4 of `slow_after`"),
+        ("bar_for: 2h, bar_at_most: 1h", "this is less than `bar_for`"),
+        ("exempt: [192.0.2.1/24]", "is not an address or prefix"),
+        ("forget_after: 5s", "5s is not between 1m and 365d"),
+    ] {
+        let said = complaint(&format!("{hubs}penalties: {{ {text} }}\n"));
+        assert!(said.contains(expected), "{text}: {said}");
+    }
+}
+
+#[test]
+fn access_lists_are_read_in_their_order_and_checked() {
+    let hub = |rules: &str| {
+        format!(
+            "hubs:\n  A:\n    network: 10.1.0.0/24\n    groups: {{ staff: {{}} }}\n    access_list: [{rules}]\n    users:\n      u: {{ password: 'long enough', group: Staff }}\n      v: {{ password: 'long enough' }}\n"
+        )
+    };
+    let list = config(&hub(
+        "{ action: pass, group: STAFF, to_user: V, to: 10.1.0.0/25, protocol: tcp, to_port: 80-90, established: true }, \
+         { action: discard, from_mac: '5a:00:00:00:00:01', from: '2001:db8::/32', protocol: 58 }, \
+         { action: discard, protocol: udp, from_port: 53 }",
+    ))
+    .hubs[0]
+        .access_list
+        .clone();
+    let texts: Vec<&str> = list.iter().map(|rule| &*rule.text).collect();
+    assert_eq!(
+        texts,
+        [
+            "pass group STAFF to_user V to 10.1.0.0/25 to_port 80-90 protocol tcp established",
+            "discard from_mac 5a:00:00:00:00:01 from 2001:db8::/32 protocol icmpv6",
+            "discard from_port 53 protocol udp",
+        ]
+    );
+    assert_eq!(list[0].from.users, Some(["u".into()].into()));
+    assert_eq!(list[0].to.users, Some(["v".into()].into()));
+    for (rule, expected) in [
+        ("action: maybe", "`maybe` is neither pass nor discard"),
+        ("action: pass, user: w", "there is no user `w` in this hub"),
+        ("action: pass, to_group: stuff", "there is no group `stuff` in this hub"),
+        ("action: pass, user: u, group: staff", "beside `user` this says nothing"),
+        ("action: pass, to_port: 80", "only TCP and UDP have ports"),
+        ("action: pass, protocol: udp, established: true", "only TCP has connections"),
+        ("action: pass, protocol: arp, to: 10.1.0.1", "never true together"),
+        ("action: pass, from: 10.1.0.1, to: '2001:db8::1'", "never true together"),
+        ("action: pass, protocol: tcp, to_port: 90-80", "neither a port nor a range"),
+        ("action: pass, protocol: tpc", "is not a protocol"),
+        ("action: pass, to: 10.1.0.1/24", "is not an address or prefix"),
+        ("action: pass, to_mac: here", "is not a MAC address"),
+        ("user: u", "action"),
+    ] {
+        let said = complaint(&hub(&format!("{{ {rule} }}")));
+        assert!(said.contains(expected), "{rule}: {said}");
+    }
+}
+
+#[test]
+fn dhcp_options_and_reservations_are_read_and_checked() {
+    let hub = |dhcp: &str| {
+        format!(
+            "hubs:\n  A:\n    network: 10.1.0.0/24\n    uplink: tap\n    dhcp: {{ {dhcp} }}\n    users: {{ u: {{ password: 'long enough', address: 10.1.0.9 }} }}\n"
+        )
+    };
+    let config = config(&hub(
+        "router: false, ntp: [10.1.0.2], wins: [10.1.0.3], netbios_node_type: hybrid, netbios_scope: s, \
+         search: [a.example], wpad: 'http://p/', probe: false, \
+         options: [{ code: 66, text: boot }, { code: 150, addresses: [10.1.0.4, 10.1.0.5], always: true }, { code: 43, hex: '01:02 aB' }], \
+         reservations: [{ mac: '5a:00:00:00:00:01', address: 10.1.0.60 }]",
+    ));
+    let dhcp = &config.hubs[0].dhcp;
+    let options = &dhcp.options;
+    assert!(!options.router && !options.probe);
+    assert_eq!(options.netbios_node_type, Some(8));
+    let raw: Vec<_> = options.raw.iter().map(|raw| (raw.code, raw.value.clone(), raw.always)).collect();
+    assert_eq!(
+        raw,
+        [
+            (66, b"boot".to_vec(), false),
+            (150, vec![10, 1, 0, 4, 10, 1, 0, 5], true),
+            (43, vec![1, 2, 0xAB], false)
+        ]
+    );
+    assert_eq!(dhcp.reservations, [("5a:00:00:00:00:01".parse().unwrap(), Ipv4Addr::new(10, 1, 0, 60))]);
+    for (text, expected) in [
+        ("options: [{ code: 53, text: x }]", "is the server's own business"),
+        ("options: [{ code: 66, text: x, hex: '00' }]", "has no value that can be read"),
+        ("options: [{ code: 66, hex: '0' }]", "has no value that can be read"),
+        ("options: [{ code: 66, text: x }, { code: 66, text: y }]", "is in the list already"),
+        ("search: ['-']", "is not a domain name"),
+        ("ntp: [0.0.0.0]", "cannot be a client's time server"),
+        ("reservations: [{ mac: '5a:00:00:00:00:01', address: 10.2.0.1 }]", "cannot be a host of"),
+        ("reservations: [{ mac: '5a:00:00:00:00:01', address: 10.1.0.1 }]", "is the gateway's own address"),
+        (
+            "reservations: [{ mac: '5a:00:00:00:00:01', address: 10.1.0.9 }]",
+            "is the address of user u already",
+        ),
+        ("reservations: [{ mac: '01:00:00:00:00:01', address: 10.1.0.8 }]", "is no station's address"),
+    ] {
+        let said = complaint(&hub(text));
+        assert!(said.contains(expected), "{text}: {said}");
+    }
+}
+
+#[test]
+fn an_uplink_is_a_word_or_names_interfaces() {
+    let uplink = |text: &str| {
+        let text = format!(
+            "ipsec: {{ psk: kT7nVpQ2xWz9RbHm4cJd }}\ndefault_hub: A\nhubs: {{ A: {{ network: 10.1.0.0/24, uplink: {text} }}, B: {{ network: 10.2.0.0/24, uplink: {{ interface: eth9 }} }} }}"
+        );
+        match read(&text) {
+            Ok(loaded) => loaded.config.hubs[0].uplink.to_string(),
+            Err(_) => said(&text).lines().next().unwrap_or_default().to_owned(),
+        }
+    };
+    for (text, shown) in [
+        ("tap", "tap"),
+        ("{ tap: vpn0 }", "tap vpn0"),
+        ("{ bridge: br0 }", "bridge br0"),
+        ("{ bridge: br0, interface: eth1 }", "bridge br0 with eth1"),
+        ("{ interface: eth1 }", "interface eth1"),
+    ] {
+        assert_eq!(uplink(text), shown);
+    }
+    insta::assert_snapshot!(
+        ["{ interface: eth9 }", "{ bridge: a-name-too-long-for-it }", "{ tap: a/b }", "{ tap: a, bridge: b }", "{}", "{ bridg: a }", "5"]
+            .map(uplink)
+            .join("\n"),
+        @r"
+    :3:104: error: hubs.B.uplink.interface: eth9 is the uplink of hub A already
+    :3:46: error: hubs.A.uplink.bridge: `a-name-too-long-for-it` cannot be the name of an interface
+    :3:46: error: hubs.A.uplink.tap: `a/b` cannot be the name of an interface
+    :3:36: error: hubs.A.uplink: `tap` goes with no other key here
+    :3:36: error: hubs.A.uplink: one of `tap`, `bridge` and `interface` is needed here
+    :3:36: error: hubs.A.uplink: one of `tap`, `bridge` and `interface` is needed here
+    :3:36: error: hubs.A.uplink: found a number, expected a word, or a mapping with `tap`, `bridge` or `interface`
+    "
+    );
 }

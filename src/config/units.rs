@@ -173,6 +173,17 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
+/// The month of a local time in seconds since 1970: months since the year 0.
+pub(super) fn month_of(local: u64) -> u32 {
+    // The inverse of `Date::days_since_epoch`: 400 years have 146,097 days, and years begin in March.
+    let days = local / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    u32::try_from((era * 400 + year) * 12 + month + 2).unwrap_or(u32::MAX)
+}
+
 /// Reads a text, and a number as its text, so that `lease: 300` is explained by the type's own words ("write a unit")
 /// and not as "expected a string".
 pub(super) fn text_or_number<'de, D: Deserializer<'de>>(
@@ -209,6 +220,20 @@ mod tests {
         for days in (0..400_000).step_by(7).chain(11_000..12_000) {
             let date = Date::of(days * 86_400 + 5);
             assert_eq!((date.days_since_epoch(), date.to_string().parse()), (days, Ok(date)));
+        }
+    }
+
+    #[test]
+    fn months_change_at_midnight_before_their_first_day() {
+        for year in [1970_u16, 1999, 2000, 2024, 2026, 2099, 2100] {
+            for month in 1..=12_u8 {
+                let first = Date { year, month, day: 1 }.end() - 86_400;
+                let number = u32::from(year) * 12 + u32::from(month) - 1;
+                assert_eq!(month_of(first), number, "{year}-{month}");
+                if first > 0 {
+                    assert_eq!(month_of(first - 1), number - 1, "{year}-{month}");
+                }
+            }
         }
     }
 

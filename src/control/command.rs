@@ -32,6 +32,17 @@ pub enum Command {
         /// Its name.
         hub: String,
     },
+    /// Every frame of a hub from now on: behind the line that answers comes pcapng until the connection is closed.
+    HubMonitor {
+        /// Its name.
+        hub: String,
+        /// Those frames alone that match ([`crate::hub::filter`]).
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        filter: String,
+        /// End after so many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
+    },
     /// Sessions, the oldest first.
     SessionList {
         /// Those of this hub alone.
@@ -122,6 +133,26 @@ pub enum Command {
         #[serde(default)]
         lang: Lang,
     },
+    /// The access list of a hub, with what each rule has met.
+    AclList {
+        /// The hub.
+        hub: String,
+    },
+    /// Who has failed lately, and how they are treated.
+    BanList {},
+    /// Bars a source or a user.
+    BanAdd {
+        /// An address, a prefix, or a user (`jiro`, `jiro@HUB1`).
+        who: String,
+        /// For how long.
+        seconds: u64,
+    },
+    /// Lets a source or a user off; everybody if nobody is named.
+    BanClear {
+        /// An address, a prefix, or a user, as `ban_list` shows them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+    },
     /// Why packets went no further, by worker.
     Drops {},
     /// Lets a user in for a minute who is in no file, for a self-test; the answer has name and password.
@@ -150,18 +181,21 @@ impl Command {
         matches!(self, Self::Status {} | Self::Drops {})
     }
 
-    /// Whether it changes something: such commands are logged.
+    /// Whether it changes something or shows what users send: such commands are logged.
     #[must_use]
     pub fn changes(&self) -> bool {
         match self {
             Self::HubOnline { .. }
             | Self::HubOffline { .. }
+            | Self::HubMonitor { .. }
             | Self::SessionKick { .. }
             | Self::MacDelete { .. }
             | Self::IpDelete { .. }
             | Self::DhcpRelease { .. }
             | Self::Guest { .. }
-            | Self::GuestLeaves {} => true,
+            | Self::GuestLeaves {}
+            | Self::BanAdd { .. }
+            | Self::BanClear { .. } => true,
             Self::Reload { dry_run } => !dry_run,
             _ => false,
         }

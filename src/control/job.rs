@@ -1,6 +1,7 @@
 //! A command that is being answered, a page at a time.
 
-use super::rows::{HubRow, Row, SessionRow, StatusRow, WorkerRow};
+use super::bans;
+use super::rows::{AclRow, HubRow, Row, SessionRow, StatusRow, WorkerRow};
 use super::tables::Table;
 use super::tales::Search;
 use super::{Command, DropRow, Kind, Refusal};
@@ -8,6 +9,7 @@ use crate::config;
 use crate::gatehouse::{Gatehouse, Output, Session};
 use crate::hub::{Hub, HubId};
 use crate::identity::{self, HubNames};
+use crate::penalty::Subject;
 use crate::story::{Cause, Story};
 use crate::worker::{Clock, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,8 @@ enum At {
     Session(u64),
     Table(Table),
     Search(Search),
+    Ban(Subject),
+    Rule(usize),
 }
 
 impl Job {
@@ -157,9 +161,31 @@ impl Job {
                 self.at = At::Search(search);
                 Ok(page)
             }
-            Command::Guest { .. } | Command::GuestLeaves {} | Command::Reload { .. } => {
-                Err(Refusal::new(Kind::Failed, "this is the shell's to do"))
+            Command::Guest { .. }
+            | Command::GuestLeaves {}
+            | Command::Reload { .. }
+            | Command::HubMonitor { .. } => Err(Refusal::new(Kind::Failed, "this is the shell's to do")),
+            Command::AclList { hub } => {
+                let id = self::hub(gatehouse, hub)?;
+                let from = match at {
+                    At::Rule(rule) => rule,
+                    _ => 0,
+                };
+                let (page, next) = access_list(gatehouse, id, from);
+                self.at = At::Rule(next);
+                Ok(page)
             }
+            Command::BanList {} => {
+                let after = match at {
+                    At::Ban(subject) => Some(subject),
+                    _ => None,
+                };
+                let (page, last) = bans::list(clock, gatehouse, after);
+                self.at = last.map_or(At::Start, At::Ban);
+                Ok(page)
+            }
+            Command::BanAdd { who, seconds } => bans::add(clock, gatehouse, who, *seconds, out),
+            Command::BanClear { who } => bans::clear(clock, gatehouse, who.as_deref(), out),
         }
     }
 
@@ -190,14 +216,12 @@ impl Job {
             _ => 0,
         };
         let mut rows = Vec::new();
-        let mut looked = 0;
         let mut more = false;
-        for session in gatehouse.sessions_after(last) {
+        for (looked, session) in gatehouse.sessions_after(last).enumerate() {
             if looked == LOOKED || rows.len() == ROWS {
                 more = true;
                 break;
             }
-            looked += 1;
             last = session.number;
             let wanted = hub.is_none_or(|hub| session.hub == hub)
                 && user.as_ref().is_none_or(|(user, hub)| {
@@ -212,6 +236,24 @@ impl Job {
         self.at = At::Session(last);
         Ok(Page { rows, more })
     }
+}
+
+fn access_list(gatehouse: &Gatehouse, hub: HubId, from: usize) -> (Page, usize) {
+    let Some(hub) = gatehouse.hub(hub) else { return (Page::last(Vec::new()), 0) };
+    let mut rules = hub.access_list().enumerate().skip(from);
+    let row = |(at, counted): (usize, crate::hub::access::Counted)| {
+        Row::Acl(AclRow {
+            hub: hub.name().to_owned(),
+            rule: at + 1,
+            action: counted.rule.action.to_string(),
+            text: counted.rule.text.into(),
+            frames: counted.frames,
+            bytes: counted.bytes,
+        })
+    };
+    let rows: Vec<Row> = rules.by_ref().take(ROWS).map(row).collect();
+    let more = rules.next().is_some();
+    (Page { rows, more }, from + ROWS)
 }
 
 fn kick(
@@ -280,10 +322,10 @@ pub(super) fn hub(gatehouse: &Gatehouse, name: &str) -> Result<HubId, Refusal> {
 
 /// The numbers of the sessions that are meant: one by its number, or those of a user, at most `limit`.
 fn sessions_of(gatehouse: &Gatehouse, of: &str, limit: usize) -> Result<Vec<u64>, Refusal> {
-    if let Ok(number) = of.trim_start_matches('#').parse::<u64>() {
-        if gatehouse.session(number).is_some() {
-            return Ok(vec![number]);
-        }
+    if let Ok(number) = of.trim_start_matches('#').parse::<u64>()
+        && gatehouse.session(number).is_some()
+    {
+        return Ok(vec![number]);
     }
     let (user, named) = read_name(gatehouse, of);
     let hubs = gatehouse
@@ -337,7 +379,7 @@ fn hub_row(gatehouse: &Gatehouse, id: HubId) -> Result<Row, Refusal> {
         online: hub.is_online(),
         network: config.network.to_string(),
         gateway: config.gateway,
-        uplink: config.uplink.name().to_owned(),
+        uplink: config.uplink.to_string(),
         range: format!("{}-{}", config.dhcp.range.first(), config.dhcp.range.last()),
         lease_seconds: config.dhcp.lease.as_secs(),
         users: config.users.len(),

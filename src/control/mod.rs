@@ -5,6 +5,7 @@
 //! made a page at a time: whoever owns the gatehouse calls [`Job::step`] between its other work, and nothing ever waits
 //! for a listing.
 
+mod bans;
 mod command;
 mod job;
 mod reply;
@@ -19,6 +20,6 @@ pub use command::{Command, VERSION, read_request, write_request};
 pub use job::{Facts, Job, Page, Reloaded};
 pub use reply::{Kind, Refusal, Reply};
 pub use rows::{
-    ChangeRow, DropRow, GuestRow, HubRow, IpRow, LeaseRow, MacRow, ReloadRow, Row, SessionRow, StatusRow,
-    StoryRow, WorkerRow,
+    AclRow, BanRow, ChangeRow, DropRow, GuestRow, HubRow, IpRow, LeaseRow, MacRow, MonitorRow, ReloadRow,
+    Row, SessionRow, StatusRow, StoryRow, WorkerRow,
 };

@@ -17,9 +17,22 @@ pub enum Row {
     Ip(IpRow),
     Lease(LeaseRow),
     Story(Box<StoryRow>),
+    Acl(AclRow),
+    Ban(BanRow),
     Drop(DropRow),
     Reload(Box<ReloadRow>),
     Guest(GuestRow),
+    Monitor(MonitorRow),
+}
+
+/// The beginning of a monitor's stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct MonitorRow {
+    pub hub: String,
+    pub filter: String,
+    /// What follows the line.
+    pub format: String,
 }
 
 /// The gateway as a whole. Times are seconds since 1970.
@@ -176,6 +189,49 @@ pub struct StoryRow {
     /// What this kind of client usually shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_text: Option<String>,
+}
+
+/// A rule of an access list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct AclRow {
+    pub hub: String,
+    /// Its place in the list, from 1 on.
+    pub rule: usize,
+    /// `pass`, `discard`.
+    pub action: String,
+    /// The rule in one line.
+    pub text: String,
+    /// Frames that it decided on, since it stands in the list.
+    pub frames: u64,
+    pub bytes: u64,
+}
+
+/// Somebody who has failed, or was barred by an administrator.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct BanRow {
+    /// An address, a prefix, or `user@hub`.
+    pub who: String,
+    /// `source`, `user`.
+    pub kind: String,
+    /// `barred`, `slowed`, `counted`.
+    pub state: String,
+    /// Until when it is barred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Of one that is slowed: seconds between two attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_seconds: Option<u64>,
+    /// Failures that count towards the next bar.
+    pub failures: u32,
+    /// How often it was barred.
+    pub bars: u32,
+    pub by_administrator: bool,
+    /// Sessions that are up from there.
+    pub sessions: u32,
+    /// When everything is forgotten.
+    pub forgotten_at: u64,
 }
 
 /// How often packets went no further for one reason.

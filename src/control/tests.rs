@@ -250,7 +250,7 @@ fn tables_are_listed_and_entries_deleted() {
         rows.iter().find(|row| row[key] == value).cloned().unwrap_or_else(|| panic!("{rows:?}"))
     };
     let row = find(&macs, "mac", mac);
-    assert_eq!((&row["behind"], &row["learned"]), (&"uplink".into(), &true.into()));
+    assert_eq!((&row["behind"], &row["learned"]), (&"bridge".into(), &true.into()));
     let row = find(&macs, "behind", "client");
     assert_eq!(row["user"], "jiro");
     let client_mac = row["mac"].as_str().unwrap().to_owned();

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A session that was heard this recently is alive: a device of the same kind and host name is then another one.
 const ALIVE: Duration = Duration::from_secs(20);
 
-struct Names<'a>(&'a Config);
+pub(super) struct Names<'a>(pub(super) &'a Config);
 
 impl HubNames for Names<'_> {
     fn find(&self, name: &str) -> Option<&str> {
@@ -23,20 +23,29 @@ impl HubNames for Names<'_> {
     }
 }
 
+/// Reads a name as it was typed.
+pub(super) fn read(config: &Config, name: &[u8]) -> Parsed {
+    identity::parse(name, &Names(config), config.default_hub().map(|hub| hub.name.as_str()))
+}
+
+pub(super) fn reading(parsed: &Parsed) -> Reading {
+    Reading {
+        user: parsed.user.clone(),
+        hub: parsed.hub.clone().unwrap_or_default(),
+        rule: parsed.rule.to_string(),
+    }
+}
+
 impl Gatehouse {
     /// Judges a name and a proof.
     pub(super) fn authenticate(&mut self, clock: Clock, ask: Authenticate, answers: &mut Vec<Answer>) {
         let config = self.config.clone();
-        let parsed =
-            identity::parse(&ask.name, &Names(&config), config.default_hub().map(|hub| hub.name.as_str()));
+        let parsed = read(&config, &ask.name);
         let link = ask.link;
-        let reading = Reading {
-            user: parsed.user.clone(),
-            hub: parsed.hub.clone().unwrap_or_default(),
-            rule: parsed.rule.to_string(),
-        };
+        let reading = reading(&parsed);
         let judged = self
             .judge(clock.unix, &config, &parsed, &ask)
+            .and_then(|newcomer| self.has_volume(clock, newcomer))
             .and_then(|newcomer| self.make_room(clock, newcomer, answers));
         let mut dead_after = None;
         let (verdict, cause) = match judged {
@@ -46,12 +55,14 @@ impl Gatehouse {
                 tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
                     rule = reading.rule, step = "authenticated", "user authenticated");
                 self.sessions.insert(session);
+                self.count_right(clock, &parsed, &ask);
                 self.look_later(clock, link);
                 (AuthVerdict::Admit { success, gateway }, None)
             }
             Err(cause) => {
                 tracing::info!(peer = %ask.path, name = %String::from_utf8_lossy(&ask.name), user = reading.user,
                     hub = reading.hub, cause = cause.key(), step = "refused", "user refused");
+                self.count_wrong(clock, cause, &parsed, &ask);
                 (AuthVerdict::Refuse { error: error_of(cause) }, Some(cause))
             }
         };
@@ -111,6 +122,18 @@ impl Gatehouse {
             psk: ask.psk,
             attempt: ask.attempt,
         })
+    }
+
+    /// Keeps out whoever has used the month's volume up.
+    fn has_volume(&mut self, clock: Clock, newcomer: Newcomer) -> Result<Newcomer, Cause> {
+        // Sessions that are up have not been charged for their last seconds yet.
+        let up: Vec<LinkKey> =
+            self.sessions.of_user(newcomer.hub, newcomer.who.user()).map(|session| session.link).collect();
+        for link in up {
+            self.count_volume(clock, link);
+        }
+        let (hub, user) = (newcomer.who.hub(), newcomer.who.user());
+        if self.is_used_up(clock, hub, user, &newcomer.terms) { Err(Cause::VolumeUsed) } else { Ok(newcomer) }
     }
 
     /// Makes room for a session: the same device's old one goes, and the user's limit is kept.
@@ -183,7 +206,9 @@ fn error_of(cause: Cause) -> AuthError {
     match cause {
         Cause::OutOfHours => AuthError::RestrictedLogonHours,
         Cause::UserDisabled | Cause::AccountExpired => AuthError::AccountDisabled,
-        Cause::AccessDenied | Cause::SessionLimit | Cause::RawL2tpRefused => AuthError::NoDialinPermission,
+        Cause::AccessDenied | Cause::SessionLimit | Cause::VolumeUsed | Cause::RawL2tpRefused => {
+            AuthError::NoDialinPermission
+        }
         _ => AuthError::AuthenticationFailure,
     }
 }

@@ -5,6 +5,7 @@
 mod admission;
 #[cfg(test)]
 pub(crate) mod for_tests;
+mod penalty;
 mod place;
 mod reload;
 #[cfg(test)]
@@ -14,10 +15,12 @@ mod session;
 mod stories;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod watch;
 
 pub use session::Session;
 pub use stories::Stories;
+pub use volume::SavedVolume;
 
 use crate::config::{self, Config};
 use crate::entropy::Entropy;
@@ -25,8 +28,10 @@ use crate::hub::{Forward, Hub, HubId, KnownStation, Mac, PortId, UplinkPermit, V
 use crate::identity::folded;
 use crate::packet::PacketBuf;
 use crate::peer::{Answer, Ask, LinkKey};
+use crate::penalty::{Change, Ledger};
 use crate::story::Cause;
 use crate::worker::Clock;
+use penalty::Queue;
 use roll::Roll;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +56,8 @@ pub struct Output {
     pub answers: Vec<Answer>,
     /// Frames of the hubs' services.
     pub frames: Vec<ServiceFrame>,
+    /// How sources are treated from now on, for every worker.
+    pub standings: Vec<Change>,
 }
 
 /// The one owner of what all workers share.
@@ -64,6 +71,12 @@ pub struct Gatehouse {
     next_hub: u32,
     sessions: Roll,
     watch: Watch,
+    volumes: volume::Volumes,
+    penalties: Ledger,
+    /// Who waits to be judged.
+    queue: Queue,
+    /// Not told yet.
+    standings: Vec<Change>,
     stories: Stories,
     /// The name servers of the host, for hubs that pass them on.
     host_dns: Vec<std::net::Ipv4Addr>,
@@ -87,6 +100,10 @@ impl Gatehouse {
             next_hub: 0,
             sessions: Roll::default(),
             watch: Watch::default(),
+            volumes: volume::Volumes::default(),
+            penalties: Ledger::new(config.penalties.clone()),
+            queue: Queue::default(),
+            standings: Vec::new(),
             stories: Stories::default(),
             host_dns,
             entropy: entropy.fork(),
@@ -195,7 +212,8 @@ impl Gatehouse {
         &mut self.stories
     }
 
-    /// Opens the uplink port of a hub, behind which its gateway's address is.
+    /// Opens the uplink port of a hub, behind which its gateway's address is: at a known station where the host is the
+    /// gateway, else somewhere in a LAN.
     ///
     /// # Errors
     /// When the port cannot be opened; see [`crate::hub::OpenError`].
@@ -207,9 +225,12 @@ impl Gatehouse {
         gateway_mac: Option<Mac>,
     ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
         let rules = self.hub_config(hub).ok_or(crate::hub::OpenError::Offline)?;
-        let known = gateway_mac.map(|mac| KnownStation { mac, addresses: vec![rules.gateway] });
-        let permit = UplinkPermit::uplink_by_configuration(known.into_iter().collect())
-            .with_policy(place::uplink_policy(&rules.uplink_rules));
+        let known = |mac| vec![KnownStation { mac, addresses: vec![rules.gateway] }];
+        let permit = match gateway_mac {
+            Some(mac) => UplinkPermit::uplink_by_configuration(known(mac)),
+            None => UplinkPermit::bridge_by_configuration(),
+        };
+        let permit = permit.with_policy(place::uplink_policy(&rules.uplink_rules));
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
         // That a hub is offline keeps its users out, not its cable.
         let online = hub.is_online();
@@ -219,15 +240,36 @@ impl Gatehouse {
         Ok((opened?, hub.view().clone()))
     }
 
+    /// Opens a port that gets a copy of every frame of a hub, and sends none. An administrator has asked for it.
+    ///
+    /// # Errors
+    /// When the port cannot be opened; see [`crate::hub::OpenError`].
+    pub fn open_monitor(
+        &mut self,
+        now: Instant,
+        hub: HubId,
+        port: PortId,
+    ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
+        let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
+        let online = hub.is_online();
+        hub.set_online(true);
+        let opened = hub.open_uplink(now, port, UplinkPermit::monitor_by_administrator());
+        hub.set_online(online);
+        Ok((opened?, hub.view().clone()))
+    }
+
     /// Handles what a worker asks or tells.
     pub fn handle_ask(&mut self, clock: Clock, ask: Ask, out: &mut Output) {
         match ask {
-            Ask::Authenticate(ask) => self.authenticate(clock, *ask, &mut out.answers),
+            Ask::Authenticate(ask) => self.admit(clock, ask, &mut out.answers),
             Ask::Join { link, port, asked } => {
                 let answer = self.join(clock, link, port, asked);
                 out.answers.push(answer);
             }
-            Ask::Leave { link, .. } => self.leave(clock, link),
+            Ask::Leave { link, .. } => {
+                self.queue.remove(link);
+                self.leave(clock, link);
+            }
             Ask::Notice { hub, notice } => {
                 let mut events = crate::hub::Output::default();
                 if let Some(owner) = self.hub_mut(hub) {
@@ -240,20 +282,26 @@ impl Gatehouse {
             Ask::Renewal(attempt) => self.stories.forget(attempt),
             Ask::Ended(record) => {
                 stories::tell(&record);
+                self.count_key(clock, &record);
                 self.stories.keep(*record);
             }
         }
+        self.tell_standings(out);
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.hubs.iter().filter_map(Hub::poll_timeout).chain(self.watch.next()).min()
+        let own = [self.watch.next(), self.queue.next(), self.penalties.poll_timeout()];
+        self.hubs.iter().filter_map(Hub::poll_timeout).chain(own.into_iter().flatten()).min()
     }
 
     /// Ends sessions whose time is over; ages tables and leases.
     pub fn handle_timeout(&mut self, clock: Clock, out: &mut Output) {
         self.end_what_is_over(clock, out);
+        self.judge_those_who_waited(clock, out);
+        self.penalties.handle_timeout(clock.now, &mut self.standings);
+        self.tell_standings(out);
         for n in 0..self.hubs.len() {
             let Some(hub) =
                 self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now))
@@ -268,11 +316,17 @@ impl Gatehouse {
     }
 
     fn carry_out(&self, hub: HubId, events: crate::hub::Output, out: &mut Output) {
-        let name = self.hub(hub).map_or("", Hub::name);
+        let owner = self.hub(hub);
+        let name = owner.map_or("", Hub::name);
+        let monitors = owner.map_or(&[][..], Hub::monitors);
         for event in events.events {
             tracing::info!(hub = name, ?event, step = "hub", "hub event");
         }
-        out.frames.extend(events.frames.into_iter().map(|(to, frame)| ServiceFrame { hub, to, frame }));
+        for (to, frame) in events.frames {
+            let copy = |port: &PortId| ServiceFrame { hub, to: Forward::To(*port), frame: frame.clone() };
+            out.frames.extend(monitors.iter().map(copy));
+            out.frames.push(ServiceFrame { hub, to, frame });
+        }
     }
 
     /// Closes a session for a reason that its link is told.
@@ -291,6 +345,7 @@ impl Gatehouse {
         let known = self.sessions.get(link).is_some();
         if known {
             self.evict(clock, link, cause, &mut out.answers);
+            self.tell_standings(out);
         }
         known
     }

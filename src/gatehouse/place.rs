@@ -25,6 +25,7 @@ pub(super) fn hub_settings(
         .filter_map(|user| {
             Some((user.address?, lease::Reserved::User(crate::identity::folded(&user.name).into())))
         })
+        .chain(hub.dhcp.reservations.iter().map(|(mac, address)| (*address, lease::Reserved::Mac(*mac))))
         .collect();
     let leases = lease::Settings {
         gateway: Some(hub.gateway),
@@ -36,12 +37,12 @@ pub(super) fn hub_settings(
     };
     let dhcp = hub::dhcp::Settings {
         // Behind a named TAP there may be stations of their own; behind NAT there is the host alone.
-        serve: hub.uplink == config::Uplink::Tap,
+        serve: matches!(hub.uplink, config::Uplink::Tap(_)),
         dns: name_servers(hub, host_dns).to_vec(),
         domain: hub.dhcp.domain.clone(),
-        ..hub::dhcp::Settings::default()
+        ..hub.dhcp.options.clone()
     };
-    hub::Settings { dhcp, ..hub::Settings::new(leases) }
+    hub::Settings { dhcp, access: hub.access_list.clone(), ..hub::Settings::new(leases) }
 }
 
 /// What a user's links may send.
@@ -49,6 +50,7 @@ pub(super) fn client_policy(terms: &config::Terms) -> hub::Policy {
     hub::Policy {
         isolated: terms.isolated,
         guard_dhcp: terms.dhcp_guard,
+        multicast: terms.multicast,
         storm: storm(terms.broadcasts),
         ..hub::Policy::client()
     }
@@ -66,6 +68,9 @@ pub(super) fn uplink_policy(rules: &config::UplinkRules) -> hub::Policy {
         guard_ra: rules.ra_guard,
         guard_arp: rules.arp_guard,
         max_macs: rules.max_macs,
+        max_ips: config::Limit::of(Some(rules.max_ips)).unwrap_or(u32::MAX),
+        no_routing: rules.no_routing,
+        multicast: rules.multicast,
         storm: storm(rules.broadcasts),
         ..hub::Policy::trunk()
     }
@@ -157,11 +162,12 @@ impl Gatehouse {
         session.address = Some(address);
         let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;
         let mut dns = name_servers(settings, &self.host_dns).iter().copied();
+        let mut wins = settings.dhcp.options.wins.iter().copied();
         let grant = AddressGrant {
             address,
             gateway: settings.gateway,
             dns: [dns.next(), dns.next()],
-            wins: [None, None],
+            wins: [wins.next(), wins.next()],
         };
         let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
         let rates = rates(&session.terms);
@@ -171,8 +177,10 @@ impl Gatehouse {
 
     /// A link is over: its port closes, its lease is remembered.
     pub(super) fn leave(&mut self, clock: Clock, link: LinkKey) {
+        self.count_volume(clock, link);
         let Some(mut session) = self.sessions.remove(link) else { return };
         self.watch.set(&mut session, None);
+        self.penalties.leave(clock.now, session.path.remote.ip(), &mut self.standings);
         if let Some((port, hub)) = session.port.zip(self.hub_mut(session.hub)) {
             hub.close(clock.now, port);
         }
@@ -210,10 +218,10 @@ hubs:
     network: 10.1.0.0/24
     isolated: true
     broadcasts: 7
-    uplink_rules: { dhcp_guard: true, ra_guard: true, arp_guard: false, max_macs: 9, broadcasts: 70 }
+    uplink_rules: { dhcp_guard: true, ra_guard: true, arp_guard: false, max_macs: 9, max_ips: 5, no_routing: true, multicast: false, broadcasts: 70 }
     users:
       u: { password: 'long enough' }
-      v: { password: 'long enough', isolated: false, dhcp_guard: false, broadcasts: 8 }
+      v: { password: 'long enough', isolated: false, dhcp_guard: false, multicast: false, broadcasts: 8 }
 ";
         let facts = FileFacts { name: String::new(), mode: None, now: 0 };
         let config = load(text, &facts).unwrap_or_else(|report| panic!("{report}")).config;
@@ -221,7 +229,10 @@ hubs:
         let of = |user: &str| client_policy(&hub.user(user).unwrap().terms);
         let burst = |per_second| hub::Storm { per_second, burst: per_second * 2 };
         assert_eq!(of("u"), hub::Policy { isolated: true, storm: burst(7), ..hub::Policy::client() });
-        assert_eq!(of("v"), hub::Policy { guard_dhcp: false, storm: burst(8), ..hub::Policy::client() });
+        assert_eq!(
+            of("v"),
+            hub::Policy { guard_dhcp: false, multicast: false, storm: burst(8), ..hub::Policy::client() }
+        );
         assert_eq!(
             uplink_policy(&hub.uplink_rules),
             hub::Policy {
@@ -229,6 +240,9 @@ hubs:
                 guard_ra: true,
                 guard_arp: false,
                 max_macs: 9,
+                max_ips: 5,
+                no_routing: true,
+                multicast: false,
                 storm: burst(70),
                 ..hub::Policy::trunk()
             }

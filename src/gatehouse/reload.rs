@@ -6,7 +6,7 @@ use crate::hub::HubId;
 use crate::hub::lease::State;
 use crate::identity::{folded, same_name};
 use crate::packet::Encap;
-use crate::peer::LinkKey;
+use crate::peer::{Answer, LinkKey};
 use crate::story::Cause;
 use crate::worker::Clock;
 use std::collections::BTreeSet;
@@ -65,6 +65,8 @@ impl Gatehouse {
             self.close(clock, *link, Cause::ConfigurationChanged, out);
         }
         self.config = config.clone();
+        self.penalties.set_settings(clock.now, config.penalties.clone(), &mut self.standings);
+        self.tell_standings(out);
         let (hubs, names) = (&mut self.hubs, &mut self.hub_names);
         names.retain(|_, id| {
             let stays = place::at(hubs, *id).is_some_and(|hub| config.hub(hub.name()).is_some());
@@ -85,14 +87,14 @@ impl Gatehouse {
         }
         for change in changes {
             if let Touches::Terms { hub, users } | Touches::RawOf { hub, users } = &change.touches {
-                self.renew_terms(clock, hub, users);
+                self.renew_terms(clock, hub, users, out);
             }
         }
         touched.len()
     }
 
     /// Sessions go on by the rules that their users have now.
-    fn renew_terms(&mut self, clock: Clock, hub: &str, users: &[String]) {
+    fn renew_terms(&mut self, clock: Clock, hub: &str, users: &[String], out: &mut Output) {
         let config = self.config.clone();
         let Some((id, hub)) = self.hub_named(hub).zip(config.hub(hub)) else { return };
         for user in users.iter().filter_map(|user| hub.user(user)) {
@@ -101,6 +103,12 @@ impl Gatehouse {
             for link in links {
                 if let Some(session) = self.sessions.get_mut(link) {
                     session.terms = user.terms.clone();
+                    let policy = session.port.and_then(|port| {
+                        let hub = place::at(&mut self.hubs, session.hub)?;
+                        Some((port, hub.set_policy(port, place::client_policy(&session.terms))?))
+                    });
+                    let (rates, dead_after) = (place::rates(&session.terms), session.terms.dead_after);
+                    out.answers.push(Answer::Renewed { link, policy, rates, dead_after });
                 }
                 self.look_later(clock, link);
             }

@@ -60,6 +60,8 @@ pub struct Session {
     pub(super) entered: Instant,
     /// When it is looked at next whether its time is over.
     pub(super) look_at: Option<Instant>,
+    /// Bytes of its traffic that its user's volume has been charged for.
+    pub(super) counted: u64,
     /// Its port, once it has one.
     pub port: Option<PortId>,
     /// Its address, once it has one.
@@ -85,6 +87,7 @@ impl Session {
             since: clock.unix,
             entered: clock.now,
             look_at: None,
+            counted: 0,
             port: None,
             address: None,
         }

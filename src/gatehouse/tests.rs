@@ -16,6 +16,7 @@ const CONFIG: &str = r#"
 listen: { raw_l2tp: true }
 ipsec: { psk: kT7nVpQ2xWz9RbHm4cJd }
 default_hub: HUB1
+penalties: { exempt: [198.51.100.0/24] }
 hubs:
   HUB1:
     network: 10.60.0.0/24
@@ -31,6 +32,8 @@ hubs:
       two: { password: "two-pw", max_sessions: 2, on_limit: replace-oldest }
   GUESTS: { network: 10.61.0.0/24, users: { visitor: { password: "visitor-pw" } } }
 "#;
+
+type Verdict = Result<LinkKey, (AuthError, Cause)>;
 
 struct World {
     clock: Clock,
@@ -103,7 +106,7 @@ impl World {
     }
 
     /// The verdict on an attempt, and whom it cost the place.
-    fn judge(&mut self, ask: Authenticate) -> (Result<LinkKey, (AuthError, Cause)>, Vec<(LinkKey, Cause)>) {
+    fn judge(&mut self, ask: Authenticate) -> (Verdict, Vec<(LinkKey, Cause)>) {
         let asked = ask.link;
         let mut verdict = None;
         let mut closed = Vec::new();
@@ -397,4 +400,39 @@ fn stories_are_kept_and_bounded() {
     assert_eq!((last.started, last.stage.as_str(), last.cause), (1002, "ike_up", Cause::NoQuickMode));
     assert_eq!((last.seconds, last.stages[1].1), (2.0, 0.04));
     assert_eq!((last.from.as_str(), last.detail.user.as_str()), ("198.51.100.7:4500", "jiro"));
+}
+
+/// Hubs without anybody in them want nothing: no timer, hardly any memory, and no turn of anybody's work.
+#[test]
+fn thousands_of_idle_hubs_cost_nothing() {
+    let hubs: String = (0..4000)
+        .map(|n| {
+            let (a, b) = (n / 64, n % 64 * 4);
+            format!("  H{n}: {{ network: 10.{a}.{b}.0/24, users: {{ u: {{ password: u-pw }} }} }}\n")
+        })
+        .collect();
+    let mut w = World::with(&format!(
+        "ipsec: {{ psk: 'a long pre-shared key for everybody' }}\ndefault_hub: H7\nhubs:\n{hubs}"
+    ));
+    assert_eq!(w.gate.hubs().len(), 4000);
+    assert_eq!(w.gate.poll_timeout(), None, "nothing is due, ever");
+    // One of them is used: it alone has something to wait for, and the others stay as they are.
+    let (link, _) = w.admitted("u", PHONE);
+    w.join(link, None).unwrap();
+    assert!(w.gate.hubs().iter().filter(|hub| hub.port_count() > 0).count() == 1);
+    assert!(w.gate.hubs().iter().filter(|hub| hub.poll_timeout().is_some()).count() <= 1);
+    w.leave(link);
+    w.pass(86_400);
+}
+
+#[test]
+fn a_user_may_be_in_several_hubs_at_once() {
+    let config = CONFIG.replace("{ visitor:", "{ jiro: { password: \"another-pw\" }, visitor:");
+    let mut w = World::with(&config);
+    let ask = w.ask("jiro@hub1", "jiro-pw", PHONE);
+    let one = w.judge(ask).0.unwrap();
+    let ask = w.ask("jiro@guests", "another-pw", PHONE);
+    let two = w.judge(ask).0.unwrap();
+    let (one, two) = (w.join(one, None).unwrap(), w.join(two, None).unwrap());
+    assert!(one.view.hub() != two.view.hub() && w.gate.sessions().count() == 2);
 }

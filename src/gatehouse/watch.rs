@@ -57,7 +57,8 @@ impl Session {
             let left = Duration::from_secs(end.saturating_sub(clock.unix).max(1));
             clock.now + left.min(WALL_CLOCK)
         });
-        [self.session_end(), self.idle_end(began), permission].into_iter().flatten().min()
+        let volume = self.terms.volume.map(|_| clock.now + super::volume::LOOK_EVERY);
+        [self.session_end(), self.idle_end(began), permission, volume].into_iter().flatten().min()
     }
 }
 
@@ -80,6 +81,7 @@ impl Gatehouse {
             };
             let over = session.is_over(clock, self.began);
             self.watch.set(session, None);
+            let over = over.or_else(|| self.count_volume(clock, link).then_some(Cause::VolumeUsed));
             match over {
                 Some(cause) => self.evict(clock, link, cause, &mut out.answers),
                 None => self.look_later(clock, link),

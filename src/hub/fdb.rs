@@ -3,6 +3,7 @@
 //! [`View`] belongs to the hub and is written by its owner alone; workers take a [`Look`] once per tick. A look is one
 //! pointer load, a look-up one or two cache lines, and neither waits for the owner ([`super::table`]).
 
+use super::access;
 use super::roster::{self, Roster};
 use super::table::{self, KEY, Table};
 use super::{Forward, HubId, Ingress, Notices, PortId};
@@ -59,6 +60,11 @@ impl Value {
 
     pub(super) const fn port(self) -> PortId {
         PortId(self.0 as u32)
+    }
+
+    /// The class of a client, for access lists: in the 16 bits of the body that a port leaves.
+    pub(super) const fn class(self) -> u16 {
+        if self.flags().has(Flags::CLIENT) { (self.0 >> 32) as u16 } else { 0 }
     }
 
     pub(super) const fn mac(self) -> Mac {
@@ -151,6 +157,7 @@ pub(super) struct Tables {
     pub(super) monitors: Arc<[PortId]>,
     pub(super) floods: Arc<Floods>,
     pub(super) service: Service,
+    pub(super) access: Arc<access::Compiled>,
 }
 
 /// Which DHCP requests the hub's owner answers itself.
@@ -258,6 +265,18 @@ impl Look {
 
     pub(super) fn service(&self) -> Service {
         self.tables.service
+    }
+
+    /// The access list.
+    #[inline]
+    pub(super) fn access(&self) -> &access::Compiled {
+        &self.tables.access
+    }
+
+    /// The class of the client that has a MAC address; 0 if it is no client's.
+    #[inline]
+    pub(super) fn class_of(&self, mac: Mac) -> u16 {
+        self.station(mac, 0).map_or(0, Value::class)
     }
 
     #[inline]
@@ -395,6 +414,7 @@ pub(super) struct Owned {
     pub(super) trunks: Vec<PortId>,
     pub(super) monitors: Vec<PortId>,
     pub(super) service: Service,
+    pub(super) access: Arc<access::Compiled>,
     floods: Arc<Floods>,
     /// Something changed that readers only see once it is published.
     stale: bool,
@@ -412,6 +432,7 @@ impl Owned {
             trunks: Vec::new(),
             monitors: Vec::new(),
             service,
+            access: Arc::default(),
             stale: false,
         }
     }
@@ -469,6 +490,7 @@ impl Owned {
             monitors: self.monitors.as_slice().into(),
             floods: Arc::clone(&self.floods),
             service: self.service,
+            access: Arc::clone(&self.access),
         }
     }
 }

@@ -146,6 +146,8 @@ pub(super) struct Gate {
     pub(super) closed: AtomicBool,
     /// No further station may be learned behind the port.
     pub(super) full: AtomicBool,
+    /// No further address may be learned behind the port.
+    pub(super) hosts_full: AtomicBool,
 }
 
 /// A worker's side of a port. It can only be made by [`Hub`](super::Hub).
@@ -237,6 +239,13 @@ impl Ingress {
                 self.policy.admit_servers(&frame)?;
             }
             Kind::Monitor => return Err(Drop::Policy),
+        }
+        if frame.destination.is_multicast() && !frame.destination.is_broadcast() && !self.policy.multicast {
+            return Err(Drop::Policy);
+        }
+        let access = look.access();
+        if !access.is_empty() && !access.passes(&frame, bytes.len(), |mac| look.class_of(mac)) {
+            return Err(Drop::AccessList);
         }
         if self.is_for_service(look, &frame) {
             return self.take_flood(look, None).map(|()| Forward::To(PortId::SERVICE));
@@ -359,7 +368,19 @@ impl Ingress {
         if frame.ethertype == EtherType::ARP && vlan == 0 {
             self.admit_arp(look, frame, notices)?;
         }
+        if self.policy.checks_hosts() && frame.ethertype == EtherType::IPV4 && vlan == 0 {
+            self.admit_host(look, frame)?;
+        }
         Ok(())
+    }
+
+    /// Where routers are not wanted, a station sends from its own addresses alone, and has shown them by ARP. (A DHCP client
+    /// has none yet.)
+    fn admit_host(&self, look: &Look, frame: &Frame<'_>) -> Result<(), Drop> {
+        let source = Ipv4::parse(frame.payload)?.source;
+        let pinned = look.station(frame.source, 0).is_some_and(|station| station.flags().is_fixed());
+        let own = || look.host(source).is_some_and(|host| host.mac() == frame.source);
+        if source.is_unspecified() || pinned || own() { Ok(()) } else { Err(Drop::SpoofedSource) }
     }
 
     /// Snoops the sender's address from ARP; a probe (RFC 5227) claims none yet.
@@ -381,6 +402,7 @@ impl Ingress {
                     return Err(Drop::SpoofedSource);
                 }
             }
+            None if self.gate.hosts_full.load(Ordering::Relaxed) => return Err(Drop::IpLimit),
             _ => notices.push(Notice::Host { port, address, mac }),
         }
         Ok(())

@@ -9,20 +9,25 @@
 //! |---|---|
 //! | `table`, `roster`, `fdb` | what is published, and how readers and the one writer share it |
 //! | `ingress`, `policy` | a worker's side of a port: checks, storm limit, the decision |
+//! | `access` | the ordered rules that let frames pass or not |
 //! | `learning` | ageing without scans, damping of stations that flap |
 //! | `permit` | what it takes to open a port |
 //! | `lease`, `interval`, `snapshot` | addresses: who has which, on disk too |
+//! | `filter` | what a monitor wants to see |
 //! | `dhcp`, `service` | the leases' second way out: DHCP on the wire |
 //!
 //! Must not know what is on the other side of a port, nor do I/O.
 
+pub mod access;
 pub mod dhcp;
 mod event;
 mod fdb;
+pub mod filter;
 mod ingress;
 mod interval;
 mod learning;
 pub mod lease;
+mod lists;
 mod mac;
 mod permit;
 mod policy;
@@ -82,6 +87,8 @@ pub struct Settings {
     pub client: Policy,
     /// DHCP on the wire and over links.
     pub dhcp: dhcp::Settings,
+    /// The access list.
+    pub access: Arc<[access::Rule]>,
 }
 
 impl Settings {
@@ -98,6 +105,7 @@ impl Settings {
             flood_copies_per_second: 100_000,
             client: Policy::client(),
             dhcp: dhcp::Settings::default(),
+            access: Arc::default(),
         }
     }
 }
@@ -158,6 +166,10 @@ struct Record {
     policy: Policy,
     /// For client ports: the key of their lease, and their slot among those that hear floods.
     client: Option<(lease::Key, u32)>,
+    /// For trunks: how many addresses are learned behind it.
+    hosts: u32,
+    /// The class of its user in access lists.
+    class: u16,
     /// What its worker sees without being told.
     gate: Arc<Gate>,
     /// For trunks: pinned stations.
@@ -175,7 +187,17 @@ impl Record {
         gate: Arc<Gate>,
         known: Vec<KnownStation>,
     ) -> Self {
-        Self { info, policy, client, gate, known, conflict_told: None, refusal_told: None }
+        Self {
+            info,
+            policy,
+            client,
+            hosts: 0,
+            class: 0,
+            gate,
+            known,
+            conflict_told: None,
+            refusal_told: None,
+        }
     }
 }
 
@@ -198,6 +220,9 @@ pub struct Hub {
     pool: lease::Pool,
     server: dhcp::Server,
     service_mac: Mac,
+    classes: access::Classes,
+    /// Behind which port each learned address is.
+    host_ports: BTreeMap<Ipv4Addr, PortId>,
 }
 
 impl Hub {
@@ -224,7 +249,10 @@ impl Hub {
             full_told: false,
             server: dhcp::Server::default(),
             service_mac: Self::own_mac(name),
+            classes: access::Classes::default(),
+            host_ports: BTreeMap::new(),
         };
+        hub.compile_access();
         hub.take_place();
         hub.publish();
         hub
@@ -282,6 +310,7 @@ impl Hub {
             self.pool.apply(settings.leases.clone());
         }
         self.settings = settings;
+        self.renew_access();
         self.take_place();
         self.set_gates();
         self.publish();
@@ -304,19 +333,21 @@ impl Hub {
             return Err(OpenError::WrongHub(who.hub().into()));
         }
         self.may_open(id)?;
+        let class = self.class_of(who.user()).ok_or(OpenError::HubFull(self.ports.len()))?;
         let (mac, instance) = self.free_mac(who.user(), device);
         // The rules of client mode are not up to a configuration.
         let policy = Policy { check_mac: true, check_ip: true, ..rules.unwrap_or(self.settings.client) };
         // Learned elsewhere: a stray or a spoof, in any case wrong now.
         self.drop_station(station(mac, 0));
-        self.tables.stations.insert(station(mac, 0), client_value(id, &policy).0);
+        self.tables.stations.insert(station(mac, 0), client_value(id, &policy, class).0);
         let slot = self.tables.add_client(id, policy.isolated);
         let key = lease::Key::Link { user: folded(who.user()).into(), device: device.into(), instance };
         let user = Some(who.user().into());
         let info = PortInfo { id, kind: Kind::Client, user, mac, address: None, opened: now, stations: 0 };
         let client = Some((key, slot));
         let gate = Arc::new(Gate::default());
-        self.ports.insert(id, Record::new(info, policy, client, gate.clone(), Vec::new()));
+        let record = Record { class, ..Record::new(info, policy, client, gate.clone(), Vec::new()) };
+        self.ports.insert(id, record);
         self.publish();
         Ok(Ingress::new(self.id, id, Kind::Client, mac, policy, gate))
     }
@@ -423,7 +454,8 @@ impl Hub {
         record.policy = rules;
         if let Some((_, slot)) = record.client {
             record.policy = Policy { check_mac: true, check_ip: true, ..rules };
-            self.tables.stations.insert(station(record.info.mac, 0), client_value(port, &rules).0);
+            let value = client_value(port, &rules, record.class);
+            self.tables.stations.insert(station(record.info.mac, 0), value.0);
             self.tables.set_client(slot, port, rules.isolated);
         }
         let policy = record.policy;
@@ -476,6 +508,12 @@ impl Hub {
         self.ports.get(&id).map(|record| &record.info)
     }
 
+    /// The ports that get a copy of every frame.
+    #[must_use]
+    pub fn monitors(&self) -> &[PortId] {
+        &self.tables.monitors
+    }
+
     /// When [`Self::handle_timeout`] has work. A hub without learned stations and DHCP leases never has.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -507,9 +545,9 @@ impl Hub {
     }
 }
 
-fn client_value(port: PortId, policy: &Policy) -> Value {
+fn client_value(port: PortId, policy: &Policy, class: u16) -> Value {
     let isolated = if policy.isolated { Flags::ISOLATED } else { Flags::default() };
-    Value::new(port.0.into(), Flags::CLIENT.with(isolated), 0)
+    Value::new(u64::from(class) << 32 | u64::from(port.0), Flags::CLIENT.with(isolated), 0)
 }
 
 impl std::fmt::Debug for Hub {

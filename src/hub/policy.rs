@@ -23,6 +23,13 @@ pub struct Policy {
     pub guard_arp: bool,
     /// How many MAC addresses may be learned behind the port.
     pub max_macs: u32,
+    /// How many IPv4 addresses may be learned behind the port; `u32::MAX` is no limit. A limit implies `no_routing`, for
+    /// what is not counted must not pass.
+    pub max_ips: u32,
+    /// Discards IPv4 whose source is not known as its station's own address.
+    pub no_routing: bool,
+    /// Lets multicast in; broadcasts are another matter.
+    pub multicast: bool,
     /// Broadcast, multicast and flooded frames from the port.
     pub storm: Storm,
 }
@@ -39,6 +46,9 @@ impl Policy {
             guard_ra: true,
             guard_arp: true,
             max_macs: 1,
+            max_ips: 1,
+            no_routing: true,
+            multicast: true,
             storm: Storm { per_second: 50, burst: 100 },
         }
     }
@@ -54,6 +64,9 @@ impl Policy {
             guard_ra: false,
             guard_arp: true,
             max_macs: 16_384,
+            max_ips: u32::MAX,
+            no_routing: false,
+            multicast: true,
             storm: Storm { per_second: 2000, burst: 4000 },
         }
     }
@@ -119,6 +132,11 @@ impl Policy {
             }
         }
         self.admit_servers(frame)
+    }
+
+    /// Whether every IPv4 packet has to come from a known address of its station.
+    pub(super) const fn checks_hosts(&self) -> bool {
+        self.no_routing || self.max_ips != u32::MAX
     }
 
     /// Checks that a frame is not a server's where none may be.

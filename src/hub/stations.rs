@@ -24,6 +24,7 @@ pub enum EntryError {
 impl Record {
     fn set_gate(&self, hub_full: bool) {
         self.gate.full.store(hub_full || self.info.stations >= self.policy.max_macs, Ordering::Relaxed);
+        self.gate.hosts_full.store(self.hosts >= self.policy.max_ips, Ordering::Relaxed);
     }
 }
 
@@ -130,8 +131,10 @@ impl Hub {
         let useless = address.is_multicast() || address.is_broadcast() || address.is_unspecified();
         if place == Some(port) && !fixed && !useless && self.is_trunk(port) {
             let known = self.tables.hosts.find(host(address)).is_some();
-            if known || self.host_turns.len() < self.settings.max_hosts {
+            let room = self.ports.get(&port).is_some_and(|record| record.hosts < record.policy.max_ips);
+            if known || (room && self.host_turns.len() < self.settings.max_hosts) {
                 self.insert_host(address, mac, Flags::LEARNED, step);
+                self.count_host(address, Some(port));
             }
         }
     }
@@ -156,13 +159,29 @@ impl Hub {
         let key = host(address);
         self.tables.hosts.insert(key, Value::new(mac.to_u64(), flags, step).0);
         if flags.is_fixed() {
+            self.count_host(address, None);
             self.host_turns.forget(key);
         } else {
             self.host_turns.set(key, step + steps(self.settings.host_ageing));
         }
     }
 
+    /// Files behind which port a learned address is, or that it is learned no more.
+    fn count_host(&mut self, address: Ipv4Addr, port: Option<PortId>) {
+        let old = match port {
+            Some(port) => self.host_ports.insert(address, port),
+            None => self.host_ports.remove(&address),
+        };
+        for (port, by) in [(old, -1), (port, 1)] {
+            if let Some(record) = port.and_then(|port| self.ports.get_mut(&port)) {
+                record.hosts = record.hosts.saturating_add_signed(by);
+                record.set_gate(self.hub_full);
+            }
+        }
+    }
+
     pub(super) fn remove_host(&mut self, address: Ipv4Addr) {
+        self.count_host(address, None);
         self.tables.hosts.remove(host(address));
         self.host_turns.forget(host(address));
     }

@@ -5,11 +5,13 @@
 //! behind `ArcSwap`, an entry costs 16 bytes per slot, a change copies nothing, and a look-up is one or two cache lines.
 //!
 //! Why a reader never pairs a key with another key's value: a slot is given to a new key only by storing [`GONE`], then
-//! the value, then the key, each with `Release`. A reader loads key, value (`Acquire`), key: if it saw the new value, it
-//! also sees at least [`GONE`] in its second look at the key, and reports a miss. A miss only means a flood.
+//! counting up [`Table::given`], then storing the value, then the key. A reader looks at the count first and last. If it
+//! saw a value that was stored after its first look, it sees the count changed, and looks again. (A second look at the
+//! key instead of a count is not enough: while a reader sleeps, a slot can go to another key and come back.) A reader
+//! that is overtaken again and again reports a miss, which only means a flood.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// A key that was never used. Real keys have their top bit set.
 const EMPTY: u64 = 0;
@@ -20,6 +22,8 @@ pub(super) const KEY: u64 = 1 << 63;
 /// How far from its home a key may live. With a keyed hash and half-full tables this is practically never reached; it
 /// bounds the work of a look-up whatever keys a hostile segment chooses.
 const MAX_PROBE: usize = 256;
+/// How often a reader that was overtaken looks again.
+const LOOKS: usize = 4;
 /// Slots of an empty table: 128 bytes.
 const MIN_SLOTS: usize = 8;
 
@@ -34,12 +38,14 @@ struct Slot {
 pub(super) struct Table {
     slots: Box<[Slot]>,
     seeds: [u64; 2],
+    /// How often a slot was given to a key.
+    given: AtomicU64,
 }
 
 impl Table {
     fn new(slots: usize, seeds: [u64; 2]) -> Self {
         let empty = || Slot { key: AtomicU64::new(EMPTY), value: AtomicU64::new(0) };
-        Self { slots: (0..slots).map(|_| empty()).collect(), seeds }
+        Self { slots: (0..slots).map(|_| empty()).collect(), seeds, given: AtomicU64::new(0) }
     }
 
     /// Home of a key. Keyed, because MAC addresses on a bridged segment are chosen by whoever sits there.
@@ -67,9 +73,42 @@ impl Table {
     /// The value of `key`.
     #[inline]
     pub(super) fn find(&self, key: u64) -> Option<u64> {
-        let slot = self.slot(key)?;
-        let value = slot.value.load(Ordering::Acquire);
-        (slot.key.load(Ordering::Relaxed) == key).then_some(value)
+        self.find_slowly(key, || {})
+    }
+
+    /// [`Self::find`], with something that happens between the looks at a key and at its value.
+    #[inline]
+    fn find_slowly(&self, key: u64, mut meanwhile: impl FnMut()) -> Option<u64> {
+        for _ in 0..LOOKS {
+            let given = self.given.load(Ordering::Acquire);
+            let slot = self.slot(key)?;
+            meanwhile();
+            let value = slot.value.load(Ordering::Acquire);
+            meanwhile();
+            if self.is_still(given) {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// Whether no slot was given to a key before anything that was loaded since the count was `given`.
+    fn is_still(&self, given: u64) -> bool {
+        fence(Ordering::Acquire);
+        self.given.load(Ordering::Relaxed) == given
+    }
+
+    /// The key in a slot, and its value.
+    fn entry(&self, slot: &Slot) -> Option<(u64, u64)> {
+        for _ in 0..LOOKS {
+            let given = self.given.load(Ordering::Acquire);
+            let key = slot.key.load(Ordering::Acquire);
+            let value = slot.value.load(Ordering::Acquire);
+            if key & KEY == 0 || self.is_still(given) {
+                return (key & KEY != 0).then_some((key, value));
+            }
+        }
+        None
     }
 
     /// Replaces the value of `key` if it still is `old`: how readers note that an entry is in use. A lost race changes
@@ -84,9 +123,8 @@ impl Table {
     /// Entries from slot `from` on, each with its slot.
     pub(super) fn entries(&self, from: usize) -> impl Iterator<Item = (usize, u64, u64)> {
         self.slots.iter().enumerate().skip(from).filter_map(|(at, slot)| {
-            let key = slot.key.load(Ordering::Acquire);
-            let value = slot.value.load(Ordering::Acquire);
-            (key & KEY != 0 && slot.key.load(Ordering::Relaxed) == key).then_some((at, key, value))
+            let (key, value) = self.entry(slot)?;
+            Some((at, key, value))
         })
     }
 }
@@ -161,6 +199,9 @@ impl Owned {
         for slot in self.table.slots_of(key) {
             let old = slot.key.load(Ordering::Relaxed);
             if old & KEY == 0 {
+                // Whoever sees this count sees that the slot's last key is gone, and whoever sees the value sees the count.
+                self.table.given.store(self.table.given.load(Ordering::Relaxed) + 1, Ordering::Release);
+                fence(Ordering::Release);
                 slot.value.store(value, Ordering::Release);
                 slot.key.store(key, Ordering::Release);
                 self.live += 1;
@@ -251,6 +292,41 @@ mod tests {
         for n in 0..200 {
             assert_eq!(table.find(KEY | n << 40), Some(n));
         }
+    }
+
+    /// A reader that sleeps between its looks, while its slot goes to another key and comes back.
+    #[test]
+    fn a_slot_that_comes_back_deceives_nobody() {
+        let key = |n: u64| KEY | n << 40;
+        let table = std::cell::RefCell::new(Owned::new([0, 0]));
+        table.borrow_mut().insert(key(1), 10);
+        let shared = Arc::clone(table.borrow().table());
+        let mut steps = 0;
+        let found = shared.find_slowly(key(1), || {
+            steps += 1;
+            let mut table = table.borrow_mut();
+            match steps {
+                1 => {
+                    table.remove(key(1));
+                    table.insert(key(2), 20);
+                }
+                2 => {
+                    table.remove(key(2));
+                    table.insert(key(1), 11);
+                }
+                _ => {}
+            }
+        });
+        assert_eq!((found, steps), (Some(11), 4));
+        // One that is overtaken at every look gives up.
+        let mut value = 11;
+        let found = shared.find_slowly(key(1), || {
+            value += 1;
+            let mut table = table.borrow_mut();
+            table.remove(key(1));
+            table.insert(key(1), value);
+        });
+        assert_eq!(found, None);
     }
 
     #[test]

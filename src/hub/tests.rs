@@ -517,6 +517,103 @@ fn router_advertisements_can_be_kept_out() {
     assert_eq!(w.send(&mut bridge, &frame(Mac::BROADCAST, LAN_MAC, EtherType::IPV4, &dhcp)), rogue);
 }
 
+fn trunk_with(w: &mut World, policy: Policy) -> Ingress {
+    let permit = UplinkPermit::bridge_by_configuration().with_policy(policy);
+    w.hub.open_uplink(w.now, BRIDGE, permit).unwrap()
+}
+
+fn from_lan(mac: Mac, source: Ipv4Addr) -> PacketBuf {
+    let packet = udp_packet((source, 5000), (GATEWAY, 5001), b"hello");
+    frame(GATEWAY_MAC, mac, EtherType::IPV4, &packet)
+}
+
+#[test]
+fn no_routing_keeps_a_lans_router_out() {
+    let mut w = World::new(settings());
+    let _uplink = w.uplink();
+    let mut bridge = trunk_with(&mut w, Policy { no_routing: true, ..Policy::trunk() });
+    let nas = Ipv4Addr::new(10, 60, 0, 200);
+    let spoofed = Forward::Discard(Drop::SpoofedSource);
+    // Nobody has said yet whose the address is.
+    assert_eq!(w.send_and_learn(&mut bridge, &from_lan(LAN_MAC, nas)), spoofed);
+    let _ = w.send_and_learn(&mut bridge, &Arp::announcement(LAN_MAC, nas).frame(Mac::BROADCAST));
+    assert_eq!(w.send_and_learn(&mut bridge, &from_lan(LAN_MAC, nas)), Forward::To(UPLINK));
+    assert_eq!(w.send_and_learn(&mut bridge, &from_lan(LAN_MAC, BEYOND)), spoofed);
+    // Somebody who has no address yet may ask for one.
+    let discover = udp_packet((Ipv4Addr::UNSPECIFIED, 68), (Ipv4Addr::BROADCAST, 67), b"");
+    let discover = frame(Mac::BROADCAST, LAN_MAC, EtherType::IPV4, &discover);
+    assert!(!matches!(w.send(&mut bridge, &discover), Forward::Discard(Drop::SpoofedSource)));
+    // By default a router is welcome.
+    let mut open = World::new(settings());
+    let (_uplink, mut bridge) = (open.uplink(), open.bridge());
+    assert_eq!(open.send_and_learn(&mut bridge, &from_lan(LAN_MAC, BEYOND)), Forward::To(UPLINK));
+}
+
+#[test]
+fn max_ips_bounds_the_addresses_behind_a_port() {
+    let mut w = World::new(settings());
+    let _uplink = w.uplink();
+    let mut bridge = trunk_with(&mut w, Policy { max_ips: 2, ..Policy::trunk() });
+    let host = |last| Ipv4Addr::new(10, 60, 0, last);
+    let claim = |last| Arp::announcement(LAN_MAC, host(last)).frame(Mac::BROADCAST);
+    for last in [200, 201] {
+        let _ = w.send_and_learn(&mut bridge, &claim(last));
+        assert_eq!(w.send(&mut bridge, &from_lan(LAN_MAC, host(last))), Forward::To(UPLINK), "{last}");
+    }
+    assert_eq!(w.send_and_learn(&mut bridge, &claim(202)), Forward::Discard(Drop::IpLimit));
+    assert_eq!(w.send(&mut bridge, &from_lan(LAN_MAC, host(202))), Forward::Discard(Drop::SpoofedSource));
+    // Known ones may show themselves again; one that is deleted, or ages, makes room.
+    assert!(!matches!(w.send_and_learn(&mut bridge, &claim(201)), Forward::Discard(Drop::IpLimit)));
+    w.hub.delete_host(host(200)).unwrap();
+    let _ = w.send_and_learn(&mut bridge, &claim(202));
+    assert_eq!(w.hub.view().mac_of(host(202)), Some(LAN_MAC));
+    assert_eq!(w.send_and_learn(&mut bridge, &claim(203)), Forward::Discard(Drop::IpLimit));
+    w.pass(140);
+    let _ = w.send_and_learn(&mut bridge, &claim(203));
+    assert_eq!(w.hub.view().mac_of(host(203)), Some(LAN_MAC));
+}
+
+#[test]
+fn multicast_can_be_kept_out_and_broadcasts_pass() {
+    let mut w = World::new(settings());
+    let _uplink = w.uplink();
+    let mut bridge = trunk_with(&mut w, Policy { multicast: false, ..Policy::trunk() });
+    let group = Mac([0x01, 0, 0x5E, 0, 0, 0xFB]);
+    assert_eq!(w.send(&mut bridge, &lan_ip(group, LAN_MAC, BEYOND)), Forward::Discard(Drop::Policy));
+    assert_eq!(w.send(&mut bridge, &lan_ip(Mac::BROADCAST, LAN_MAC, BEYOND)), Forward::Flood(Scope::All));
+}
+
+/// No user's session is a bridge or a router, whatever the configuration says of it.
+#[test]
+fn no_bridge_no_routing_check_mac_and_check_ip_hold_for_every_client() {
+    let mut w = World::new(settings());
+    let _uplink = w.uplink();
+    let loose = Policy {
+        check_mac: false,
+        check_ip: false,
+        no_routing: false,
+        max_ips: 9,
+        max_macs: 9,
+        ..Policy::client()
+    };
+    let mut port = w.client_with(W0, 1, "jiro", Some(loose));
+    let id = port.id();
+    let in_force = w.hub.set_policy(id, loose).unwrap();
+    port.set_policy(in_force);
+    let own = port.address().unwrap();
+    let spoofed = Forward::Discard(Drop::SpoofedSource);
+    // Another station behind it (a bridge), another address behind it (a router), the wrong one in ARP.
+    assert_eq!(w.send(&mut port, &from_lan(LAN_MAC, own)), spoofed, "no_bridge, check_mac");
+    let mac = port.mac();
+    assert_eq!(w.send(&mut port, &from_lan(mac, BEYOND)), spoofed, "no_routing, check_ip");
+    assert_eq!(
+        w.send(&mut port, &Arp::announcement(mac, BEYOND).frame(Mac::BROADCAST)),
+        spoofed,
+        "arp_guard"
+    );
+    assert_eq!(w.send(&mut port, &from_lan(mac, own)), Forward::To(UPLINK));
+}
+
 #[test]
 fn a_mass_of_clients_is_listed_in_pages() {
     let mut w = World::new(settings());

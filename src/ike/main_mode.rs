@@ -295,6 +295,10 @@ impl MainMode {
         out.event(Event::Refused(Box::new(self.half.refusal(stage, reason))));
     }
 
+    pub(super) const fn is_unanswered(&self) -> bool {
+        matches!(self.state, State::ExpectKe)
+    }
+
     pub(super) const fn stage(&self) -> Stage {
         match self.state {
             State::ExpectKe | State::ExpectDh(_) => Stage::KeyExchange,

@@ -157,6 +157,16 @@ impl Phase1 {
         self.half().done
     }
 
+    /// Whether nothing has come yet that shows that the initiator hears us.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Main(machine) => machine.is_unanswered(),
+            // Its answer costs a Diffie-Hellman computation, which is bounded elsewhere.
+            Self::Aggressive(_) => true,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn cookies(&self) -> Cookies {

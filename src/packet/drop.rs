@@ -38,6 +38,12 @@ pub enum Drop {
     /// Too many half-open exchanges, from this source or in all.
     #[error("too many half-open exchanges")]
     HalfOpenLimit,
+    /// A first message from a source that has failed too often.
+    #[error("source is barred")]
+    Barred,
+    /// A first message from a source that is slowed down after failures.
+    #[error("source is slowed down")]
+    SlowedDown,
     /// Too many of something that one peer may own (SAs, exchanges, tunnels, sessions).
     #[error("too many per peer")]
     PeerLimit,
@@ -83,9 +89,12 @@ pub enum Drop {
     /// A frame that its sender may not send (foreign MAC or address).
     #[error("spoofed source")]
     SpoofedSource,
-    /// A policy or access list discards it.
+    /// A policy discards it.
     #[error("discarded by policy")]
     Policy,
+    /// The hub's access list discards it.
+    #[error("discarded by access list")]
+    AccessList,
     /// Longer than the way allows.
     #[error("too big")]
     TooBig,
@@ -107,6 +116,9 @@ pub enum Drop {
     /// A new MAC address on a port or hub that has as many as it may.
     #[error("too many MAC addresses")]
     MacLimit,
+    /// A new IP address on a port that has as many as it may.
+    #[error("too many IP addresses")]
+    IpLimit,
     /// From one client to another where they are kept apart.
     #[error("clients are isolated")]
     Isolated,

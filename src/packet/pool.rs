@@ -37,10 +37,10 @@ impl Pool {
     /// An empty buffer with room for `capacity` bytes between full head- and tailroom.
     #[must_use]
     pub fn take(&mut self, capacity: usize) -> PacketBuf {
-        if capacity <= POOLED {
-            if let Some(buf) = self.free.pop() {
-                return buf;
-            }
+        if capacity <= POOLED
+            && let Some(buf) = self.free.pop()
+        {
+            return buf;
         }
         self.made += 1;
         PacketBuf::with_capacity(capacity.max(POOLED))

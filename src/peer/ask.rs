@@ -2,7 +2,7 @@
 //! leases, ports and stories; a worker keeps peers. Between them go these messages, never shared state.
 
 use super::{LinkKey, Meter, PskId, Rates};
-use crate::hub::{HubId, Ingress, Mac, Notice, PortId, View};
+use crate::hub::{HubId, Ingress, Mac, Notice, Policy, PortId, View};
 use crate::identity::account::Proof;
 use crate::packet::{PacketBuf, Path};
 use crate::ppp::{AddressGrant, AuthVerdict};
@@ -117,6 +117,17 @@ pub enum Answer {
         port: PortId,
         /// Why.
         cause: Cause,
+    },
+    /// The link's user goes on by other rules.
+    Renewed {
+        /// The link.
+        link: LinkKey,
+        /// What its port may send, if it has one.
+        policy: Option<(PortId, Policy)>,
+        /// How fast it may be.
+        rates: Rates,
+        /// How long its device may be silent.
+        dead_after: Duration,
     },
     /// Close a link: replaced, kicked, expired, reconfigured.
     Close {

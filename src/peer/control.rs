@@ -353,11 +353,17 @@ impl Peer {
                 });
                 self.pump_ppp(cx, link.session, out);
             }
+            Answer::Renewed { link, rates, dead_after, .. } => {
+                self.dead_after = dead_after;
+                if let Some(Seat { state: State::Joined(member), .. }) = self.seat(link.session) {
+                    member.set_rates(cx.now, rates);
+                }
+            }
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
-                if let Some(seat) = self.seat(link.session) {
-                    if matches!(seat.state, State::Waiting) {
-                        seat.state = State::Stranger;
-                    }
+                if let Some(seat) = self.seat(link.session)
+                    && matches!(seat.state, State::Waiting)
+                {
+                    seat.state = State::Stranger;
                 }
                 self.close_link(cx, link.session, cause);
             }

@@ -1,6 +1,6 @@
 //! One PPP link of a peer and, once its user is known, its place on a hub.
 
-use super::pace::Pace;
+use super::pace::{Pace, Rates};
 use super::{Meter, Place};
 use crate::hub::{PortId, View};
 use crate::l2tp::SessionKey;
@@ -64,6 +64,7 @@ pub(super) struct Member {
     /// How fast the device may send, and be sent to.
     pub(super) up_pace: Option<Pace>,
     pub(super) down_pace: Option<Pace>,
+    rates: Rates,
     /// Whether PPP has opened for IP.
     pub(super) up: bool,
     /// Whether the client has sent anything.
@@ -74,16 +75,30 @@ impl Member {
     pub(super) fn new(now: Instant, port: PortId, place: Place) -> Self {
         let Place { view, mac, grant, network, rates } = place;
         let ipv4 = vnic::Address { address: grant.address, network, gateway: Some(grant.gateway) };
-        let pace = |rate: Option<u64>| rate.map(|bits| Pace::new(now, bits));
-        Self {
+        let mut member = Self {
             port,
             view,
             vnic: Vnic::new(mac, ipv4),
             address: grant.address,
-            up_pace: pace(rates.up),
-            down_pace: pace(rates.down),
+            up_pace: None,
+            down_pace: None,
+            rates: Rates::default(),
             up: false,
             talked: false,
+        };
+        member.set_rates(now, rates);
+        member
+    }
+
+    /// Changes how fast the device may be. A direction whose rate stays keeps what it owes.
+    pub(super) fn set_rates(&mut self, now: Instant, rates: Rates) {
+        let pace = |rate: Option<u64>| rate.map(|bits| Pace::new(now, bits));
+        if rates.up != self.rates.up {
+            self.up_pace = pace(rates.up);
         }
+        if rates.down != self.rates.down {
+            self.down_pace = pace(rates.down);
+        }
+        self.rates = rates;
     }
 }

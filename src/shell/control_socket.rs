@@ -3,9 +3,12 @@
 //! neither a long listing nor a slow reader keeps anybody waiting.
 
 use super::inbox::{Inbox, Input};
+use super::monitor::{self, Feed};
 use crate::control::{
-    Command, Facts, GuestRow, Job, Kind, Page, Refusal, ReloadRow, Reply, Row, read_request,
+    Command, Facts, GuestRow, Job, Kind, MonitorRow, Page, Refusal, ReloadRow, Reply, Row, read_request,
 };
+use crate::hub::PortId;
+use crate::hub::filter::Filter;
 use crate::worker::Snapshot;
 use anyhow::{Context as _, bail};
 use nix::sys::stat::{Mode, fchmod};
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -42,6 +45,10 @@ pub(super) enum Call {
     Step(Box<Job>, oneshot::Sender<(Box<Job>, Result<Page, Refusal>)>),
     /// Let a guest in to this hub, or send the one away that is there.
     Guest { hub: Option<String>, answer: oneshot::Sender<Result<Option<GuestRow>, Refusal>> },
+    /// Plug a monitor in.
+    Monitor { hub: String, feed: Box<Feed>, answer: oneshot::Sender<Result<PortId, Refusal>> },
+    /// Take it out again.
+    EndMonitor(PortId),
     /// Read the configuration again.
     Reload { dry_run: bool, answer: oneshot::Sender<Result<ReloadRow, Refusal>> },
 }
@@ -89,7 +96,7 @@ impl ControlSocket {
             let (calls, inboxes, places) = (calls.clone(), inboxes.clone(), places.clone());
             tokio::spawn(async move {
                 let (read, write) = stream.into_split();
-                let mut connection = Connection { write, calls, inboxes };
+                let mut connection = Connection { read: BufReader::new(read), write, calls, inboxes };
                 let Ok(_place) = places.try_acquire() else {
                     let refusal = Refusal::new(
                         Kind::Busy,
@@ -98,10 +105,9 @@ impl ControlSocket {
                     let _ = connection.refuse(refusal).await;
                     return;
                 };
-                let mut lines = BufReader::new(read);
                 loop {
                     let mut line = Vec::new();
-                    let mut bounded = (&mut lines).take(LONGEST_LINE);
+                    let mut bounded = (&mut connection.read).take(LONGEST_LINE);
                     match timeout(IDLE, bounded.read_until(b'\n', &mut line)).await {
                         Ok(Ok(1..)) => {}
                         _ => return,
@@ -150,6 +156,7 @@ fn make_room(path: &Path) -> anyhow::Result<()> {
 }
 
 struct Connection {
+    read: BufReader<OwnedReadHalf>,
     write: OwnedWriteHalf,
     calls: mpsc::Sender<Call>,
     inboxes: Arc<[Inbox]>,
@@ -188,6 +195,9 @@ impl Connection {
                 _ => self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,
             };
         }
+        if let Command::HubMonitor { hub, filter, count } = command {
+            return self.monitor(hub, filter, count).await;
+        }
         let workers = if command.asks_workers() { self.count().await } else { Vec::new() };
         let mut job = Box::new(Job::new(command, workers));
         loop {
@@ -210,6 +220,48 @@ impl Connection {
                 Err(refusal) => return self.refuse(refusal).await,
             }
         }
+    }
+
+    /// Sends the frames of a hub as pcapng behind the line that answers, until the other side has had enough. Then the
+    /// connection is over.
+    async fn monitor(&mut self, hub: String, filter: String, count: Option<u64>) -> std::io::Result<()> {
+        let parsed = match Filter::parse(&filter) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.refuse(Refusal::new(Kind::BadRequest, error.to_string())).await,
+        };
+        let (feed, watch) = monitor::pair(parsed);
+        let (answer, answered) = oneshot::channel();
+        let call = Call::Monitor { hub: hub.clone(), feed: Box::new(feed), answer };
+        let sent = self.calls.send(call).await.is_ok();
+        let port = match answered.await {
+            Ok(Ok(port)) if sent => port,
+            Ok(Err(refusal)) => return self.refuse(refusal).await,
+            _ => return self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,
+        };
+        let row = MonitorRow { hub: hub.clone(), filter: filter.clone(), format: "pcapng".to_owned() };
+        let mut result = self.write(&Reply::rows(vec![Row::Monitor(row)], false)).await;
+        let (chunks, mut ready) = mpsc::channel::<Vec<u8>>(4);
+        let write = move || watch.write(&hub, &filter, count, |chunk| chunks.blocking_send(chunk).is_ok());
+        let writer = std::thread::Builder::new().name("monitor".to_owned()).spawn(write)?;
+        let mut idle = [0; 64];
+        while result.is_ok() {
+            tokio::select! {
+                chunk = ready.recv() => match chunk {
+                    Some(chunk) => {
+                        let written = timeout(IDLE, self.write.write_all(&chunk)).await;
+                        result = written.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+                    }
+                    None => break,
+                },
+                // Whatever else is said, the end is what matters.
+                read = self.read.read(&mut idle) => if !matches!(read, Ok(1..)) { break },
+            }
+        }
+        drop(ready);
+        let _ = self.calls.send(Call::EndMonitor(port)).await;
+        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        tracing::info!(step = "control", "monitor ended");
+        Err(result.err().unwrap_or_else(|| ErrorKind::ConnectionAborted.into()))
     }
 
     /// Asks all workers for their counts at once.

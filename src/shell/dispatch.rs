@@ -7,16 +7,58 @@ use crate::wire::{esp, natt};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
+/// Spreads source addresses over workers, with arithmetic that the kernel's filters know as well. Strangers choose their
+/// addresses, so it is keyed: they cannot all pick one worker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SourceHash {
+    /// What the sum begins with.
+    pub(super) start: u32,
+    /// Odd, so that no two words come to the same.
+    pub(super) factor: u32,
+}
+
+impl SourceHash {
+    /// At the end the sum is mixed: shifted to the right and added to itself, multiplied; and so on (lowbias32).
+    pub(super) const MIX: [(u32, u32); 2] = [(15, 0x2c1b_3c6d), (12, 0x297a_2d39)];
+    /// The last shift.
+    pub(super) const SHIFT: u32 = 15;
+
+    fn new() -> Self {
+        let random = RandomState::new().hash_one("source");
+        Self { start: (random >> 32) as u32, factor: random as u32 | 1 }
+    }
+
+    fn of(self, source: IpAddr) -> u32 {
+        let add = |sum: u32, word: &[u8; 4]| (sum ^ u32::from_be_bytes(*word)).wrapping_mul(self.factor);
+        let mut sum = match source {
+            IpAddr::V4(ip) => add(self.start, &ip.octets()),
+            IpAddr::V6(ip) => ip.octets().as_chunks::<4>().0.iter().fold(self.start, add),
+        };
+        for (shift, factor) in Self::MIX {
+            sum = (sum ^ sum >> shift).wrapping_mul(factor);
+        }
+        sum ^ sum >> Self::SHIFT
+    }
+}
+
 /// Sorts datagrams by worker.
 pub(super) struct Dispatch {
     workers: u8,
-    /// Strangers choose their addresses: the hash is keyed. The same for all workers.
-    hash: RandomState,
+    /// The same for all workers.
+    hash: SourceHash,
 }
 
 impl Dispatch {
     pub(super) fn new(workers: u8) -> Self {
-        Self { workers: workers.max(1), hash: RandomState::new() }
+        Self { workers: workers.max(1), hash: SourceHash::new() }
+    }
+
+    pub(super) const fn workers(&self) -> u8 {
+        self.workers
+    }
+
+    pub(super) const fn source_hash(&self) -> SourceHash {
+        self.hash
     }
 
     /// The worker that shall see this datagram. What cannot be told is for whoever received it.
@@ -45,7 +87,7 @@ impl Dispatch {
     }
 
     fn of_source(&self, source: IpAddr) -> WorkerId {
-        let n = self.hash.hash_one(source) % u64::from(self.workers);
+        let n = self.hash.of(source) % u32::from(self.workers);
         WorkerId(u8::try_from(n).unwrap_or(0))
     }
 }

@@ -81,6 +81,16 @@ impl GateThread {
                         // Whoever asked may have gone; the guest leaves at the end of the minute then.
                         let _ = answer.send(self.change_guest(&mut guest, hub.as_deref()));
                     }
+                    Call::Monitor { hub, feed, answer } => {
+                        let Self { trunks, gatehouse, inboxes, .. } = self;
+                        let opened = trunks.open_monitor(&hub, *feed, gatehouse, inboxes).await;
+                        let port = opened.as_ref().ok().copied();
+                        if let (Err(_), Some(port)) = (answer.send(opened), port) {
+                            // Whoever asked has gone.
+                            trunks.close_monitor(port, gatehouse, inboxes);
+                        }
+                    }
+                    Call::EndMonitor(port) => self.trunks.close_monitor(port, &mut self.gatehouse, &self.inboxes),
                     Call::Reload { dry_run, answer } => self.begin_reload(&mut reading, dry_run, Some(answer)),
                 },
                 prepared = read(&mut reading) => {
@@ -270,6 +280,9 @@ impl GateThread {
             }
         }
         for (inbox, (answers, frames)) in self.inboxes.iter().zip(batches) {
+            if !out.standings.is_empty() {
+                inbox.put(Input::Standings(out.standings.clone()));
+            }
             if !answers.is_empty() {
                 inbox.put(Input::Answers(answers));
             }

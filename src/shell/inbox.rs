@@ -1,11 +1,12 @@
 //! What other threads hand to a worker: batches, never single packets, for waking a sleeping thread costs more than a
 //! packet does.
 
-use super::tap::Tap;
+use super::cable::Device;
 use crate::crypto::dh::{DhError, DhResult};
 use crate::hub::{Ingress, PortId, View};
-use crate::packet::Datagram;
+use crate::packet::{Datagram, PacketBuf};
 use crate::peer::{Answer, DhTag, Settings};
+use crate::penalty::Change;
 use crate::worker::{FarFrame, Snapshot};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -20,6 +21,8 @@ pub(super) enum Input {
     Datagrams(Vec<Datagram>),
     /// Frames for its ports.
     Frames(Vec<FarFrame>),
+    /// Frames that another thread behind one of its ports sends.
+    FromPort(PortId, Vec<PacketBuf>),
     /// The gatehouse's answers.
     Answers(Vec<Answer>),
     /// A result of the Diffie-Hellman pool.
@@ -34,6 +37,8 @@ pub(super) enum Input {
     Count(oneshot::Sender<Snapshot>),
     /// New settings after a reload.
     Settings(Arc<Settings>),
+    /// How sources are treated from now on.
+    Standings(Vec<Change>),
     /// Say goodbye to everybody and stop.
     Shutdown,
 }
@@ -42,7 +47,7 @@ pub(super) enum Input {
 pub(super) struct Plug {
     pub(super) ingress: Ingress,
     pub(super) view: Arc<View>,
-    pub(super) tap: Tap,
+    pub(super) device: Device,
 }
 
 /// The way into a worker.
@@ -62,7 +67,7 @@ impl Inbox {
     /// anything else waits: control must not be lost. Returns whether it was taken.
     pub(super) fn put(&self, input: Input) -> bool {
         let taken = match input {
-            data @ (Input::Frames(_) | Input::Datagrams(_) | Input::Count(_)) => {
+            data @ (Input::Frames(_) | Input::FromPort(..) | Input::Datagrams(_) | Input::Count(_)) => {
                 self.queue.try_send(data).is_ok()
             }
             control => self.queue.send(control).is_ok(),

@@ -2,6 +2,8 @@
 //! the operating system and the sans-IO core, and decides nothing.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clocks, threads and tasks live")]
 
+pub mod bench;
+mod cable;
 pub mod config_file;
 pub mod control_socket;
 mod dh_pool;
@@ -12,13 +14,16 @@ mod guest;
 pub mod host;
 mod inbox;
 pub mod logging;
+mod monitor;
 pub mod net_setup;
+mod packet_socket;
 pub mod ports;
 pub mod privileges;
 mod reload;
 mod run;
 mod sockets;
 mod state_file;
+mod steering;
 mod syscall;
 pub mod tap;
 #[cfg(test)]

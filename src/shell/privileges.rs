@@ -86,7 +86,7 @@ impl Privileges {
         let taps: Vec<&str> = config
             .hubs
             .iter()
-            .filter(|hub| hub.uplink != Uplink::None)
+            .filter(|hub| !matches!(hub.uplink, Uplink::None | Uplink::Interface(_)))
             .map(|hub| hub.name.as_str())
             .collect();
 
@@ -100,6 +100,11 @@ impl Privileges {
             let purpose =
                 format!("make the uplink of {}: a TAP interface, its address, NAT rules", taps.join(", "));
             needs.push(Need { capability: Capability::NetAdmin, purpose, without: None });
+        }
+        let is_wire = |hub: &&crate::config::Hub| matches!(hub.uplink, Uplink::Interface(_));
+        if let Some(hub) = config.hubs.iter().find(is_wire) {
+            let purpose = format!("use the {} of hub {}", hub.uplink, hub.name);
+            needs.push(Need { capability: Capability::NetRaw, purpose, without: None });
         }
         if listen.l2tp_ipsec {
             let purpose = "receive ESP from clients that no NAT is in front of".to_owned();

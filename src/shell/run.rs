@@ -8,7 +8,7 @@ use super::net_setup::HostSetup;
 use super::reload::Source;
 use super::uplinks::{self, Trunks};
 use super::worker_thread::{WAKER, WorkerThread, clock};
-use super::{dh_pool, sockets, state_file};
+use super::{dh_pool, sockets, state_file, steering};
 use crate::config::{Config, LogFormat};
 use crate::control::Facts;
 use crate::entropy::Entropy;
@@ -82,6 +82,12 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
         raw_esp &= bound.raw_esp;
         all_sockets.push(bound.sockets);
     }
+    let dispatch = Arc::new(Dispatch::new(count));
+    if count > 1
+        && let Some(first) = all_sockets.first()
+    {
+        steering::steer(first, &dispatch);
+    }
     let settings = Arc::new(config.peer_settings(!raw_esp));
 
     let mut polls = Vec::new();
@@ -102,7 +108,6 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
         (0..count).map(|n| Worker::new(WorkerId(n), began, settings.clone(), entropy.fork())).collect();
     let (trunks, mut taps) = Trunks::open_all(&config, &mut setup, &mut gatehouse, &mut workers).await?;
 
-    let dispatch = Arc::new(Dispatch::new(count));
     let mut threads = Vec::new();
     for (n, worker) in workers.into_iter().enumerate() {
         let id = WorkerId(u8::try_from(n).unwrap_or(u8::MAX));

@@ -1,6 +1,6 @@
-//! What outlives a restart: leases and stories, in one file each of the state directory, replaced whole and atomically.
+//! What outlives a restart: leases, stories and volumes, in one file each of the state directory, replaced whole and atomically.
 
-use crate::gatehouse::Gatehouse;
+use crate::gatehouse::{Gatehouse, SavedVolume};
 use crate::hub::snapshot::{Clocks, Saved};
 use crate::story::Record;
 use crate::worker::Clock;
@@ -12,18 +12,20 @@ use std::path::Path;
 
 const LEASES: &str = "leases.json";
 const STORIES: &str = "stories.json";
+const VOLUMES: &str = "volumes.json";
 
 /// What the files would show, in numbers that grow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Generation {
     leases: u64,
     stories: u64,
+    volumes: u64,
 }
 
 impl Generation {
     pub(super) fn of(gatehouse: &Gatehouse) -> Self {
         let leases = gatehouse.hubs().iter().map(|hub| hub.leases().generation()).sum();
-        Self { leases, stories: gatehouse.stories().total() }
+        Self { leases, stories: gatehouse.stories().total(), volumes: gatehouse.volumes_generation() }
     }
 }
 
@@ -41,6 +43,9 @@ pub(super) fn load(dir: &Path, gatehouse: &mut Gatehouse, clock: Clock) {
                 tracing::debug!(hub = name, taken, "leases of the former run");
             }
         }
+    }
+    if let Some(volumes) = read::<Vec<SavedVolume>>(&dir.join(VOLUMES)) {
+        gatehouse.load_volumes(volumes);
     }
     if let Some(records) = read::<Vec<Record>>(&dir.join(STORIES)) {
         for record in records {
@@ -78,6 +83,7 @@ pub(super) fn save(dir: &Path, gatehouse: &Gatehouse, clock: Clock) -> io::Resul
         .filter(|(_, leases)| !leases.is_empty())
         .collect();
     write(&dir.join(LEASES), &leases)?;
+    write(&dir.join(VOLUMES), &gatehouse.save_volumes())?;
     write(&dir.join(STORIES), &gatehouse.stories().iter().collect::<Vec<_>>())
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct UdpSocket {
     bound: SocketAddr,
     /// Whether the kernel accepts UDP_SEGMENT on this socket and route.
     gso: bool,
+    /// Most datagrams in one send call.
+    longest_run: usize,
 }
 
 /// Memory that receive calls fill, one for all sockets of a worker.
@@ -84,7 +86,7 @@ impl UdpSocket {
         } else {
             socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("socket has no address"))?
         };
-        Ok(Self { socket, encap, bound, gso })
+        Ok(Self { socket, encap, bound, gso, longest_run: MAX_SEGMENTS })
     }
 
     /// The address and port that it is bound to.
@@ -95,6 +97,11 @@ impl UdpSocket {
     /// The protocol that it carries.
     pub(crate) fn encap(&self) -> Encap {
         self.encap
+    }
+
+    /// Puts at most so many datagrams into one send call: a load generator decides how long its bursts are.
+    pub(crate) fn set_longest_run(&mut self, datagrams: usize) {
+        self.longest_run = datagrams.clamp(1, MAX_SEGMENTS);
     }
 
     /// Receives what one call gives (several datagrams if the kernel joined them) and appends it to `out`.
@@ -166,7 +173,7 @@ impl UdpSocket {
     }
 
     /// Sends `run`, datagrams of one path and (but for a shorter last one) one length, in one call.
-    fn send_run(&self, run: &[Transmit], gso: bool) -> nix::Result<()> {
+    fn send_run(&self, run: &[Transmit]) -> nix::Result<()> {
         let Some(first) = run.first() else { return Ok(()) };
         let path = first.path;
         let target = SockaddrStorage::from(path.remote);
@@ -193,7 +200,7 @@ impl UdpSocket {
             }
         };
         let control = [source, ControlMessage::UdpGsoSegments(&segment)];
-        let control = if gso && run.len() > 1 { &control[..] } else { &control[..1] };
+        let control = if run.len() > 1 { &control[..] } else { &control[..1] };
         let iov = iov.get(..run.len()).unwrap_or(&iov);
         sendmsg(self.socket.as_raw_fd(), iov, control, MsgFlags::MSG_DONTWAIT, Some(&target)).map(drop)
     }
@@ -204,19 +211,17 @@ impl UdpSocket {
         let mut lost = 0;
         let mut rest = transmits;
         while !rest.is_empty() {
-            let run = run_length(rest, self.gso);
+            let run = run_length(rest, if self.gso { self.longest_run } else { 1 });
             let (now, later) = rest.split_at(run);
             rest = later;
-            match self.send_run(now, self.gso) {
+            match self.send_run(now) {
                 Ok(()) => {}
                 Err(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE) if now.len() > 1 => {
                     // No checksum offload on this route, or segments beyond its MTU: one by one from now on.
                     tracing::debug!(local = %self.bound, "kernel refuses UDP_SEGMENT, sending datagrams one by one");
                     self.gso = false;
-                    lost += now
-                        .iter()
-                        .filter(|one| self.send_run(std::slice::from_ref(one), false).is_err())
-                        .count();
+                    lost +=
+                        now.iter().filter(|one| self.send_run(std::slice::from_ref(one)).is_err()).count();
                 }
                 Err(_) => lost += now.len(),
             }
@@ -226,15 +231,12 @@ impl UdpSocket {
 }
 
 /// How many of the first transmits may go in one call: the same path, the same length, at most one shorter at the end.
-fn run_length(transmits: &[Transmit], gso: bool) -> usize {
+fn run_length(transmits: &[Transmit], longest: usize) -> usize {
     let Some(first) = transmits.first() else { return 0 };
-    if !gso {
-        return 1;
-    }
     let segment = first.buf.len();
     let mut bytes = segment;
     let mut run = 1;
-    for next in transmits.iter().skip(1).take(MAX_SEGMENTS - 1) {
+    for next in transmits.iter().take(longest).skip(1) {
         let len = next.buf.len();
         bytes += len;
         if next.path != first.path || len > segment || len == 0 || bytes > MAX_SEND {
@@ -292,7 +294,9 @@ mod tests {
             .zip(0u8..)
             .map(|(len, n)| transmit(path, n, *len))
             .collect();
-        assert_eq!(run_length(&burst, true), 4);
+        assert_eq!(run_length(&burst, MAX_SEGMENTS), 4);
+        assert_eq!(run_length(&burst, 2), 2);
+        assert_eq!(run_length(&burst, 1), 1);
         assert_eq!(a.send(&burst), 0);
         let mut space = ReceiveSpace::default();
         let (mut pool, mut got) = (Pool::default(), Vec::new());

@@ -1,20 +1,22 @@
 //! What hubs are plugged into on this host: TAP interfaces, and the host's own forwarding behind them.
 
+use super::cable::{Device, Uplink};
 use super::host;
 use super::inbox::{Inbox, Input, Plug};
+use super::monitor::Feed;
 use super::net_setup::{HostSetup, NatHub, SetupError};
+use super::packet_socket::PacketSocket;
 use super::tap::{Tap, name_for};
 use super::worker_thread::clock;
 use crate::config::{self, Config, Dns, Network, Uplink as Kind, UplinkRules};
+use crate::control::{Kind as Refused, Refusal};
 use crate::gatehouse::Gatehouse;
-use crate::hub::{Ingress, Mac, PortId, View, stable_mac};
+use crate::hub::{HubId, Ingress, Mac, PortId, View, stable_mac};
 use crate::identity::folded;
-use crate::packet::{PacketBuf, Pool, WorkerId};
-use crate::uplink::{Gather, MAX_PIECES, Offload, split};
+use crate::packet::WorkerId;
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,66 +26,11 @@ use tokio::time::timeout;
 /// How long a worker may take to open or close an uplink during a reload.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Monitors at a time.
+const MONITORS: usize = 16;
+
 /// MTU of a TAP: a link takes what its MRU allows, and TCP is told so (MSS), so the host may use Ethernet's own.
 const MTU: u16 = 1500;
-
-/// A TAP behind a port, as its worker's thread serves it.
-pub(super) struct Uplink {
-    pub(super) port: PortId,
-    pub(super) tap: Tap,
-    /// Frames to the host.
-    pub(super) gather: Gather,
-}
-
-impl Uplink {
-    /// Has the kernel leave to us what it can.
-    pub(super) fn new(port: PortId, tap: Tap) -> Self {
-        let offload = tap.offload_all();
-        tracing::debug!(tap = tap.name(), ?offload, "uplink");
-        Self { port, tap, gather: Gather::new(offload) }
-    }
-
-    /// Appends the frames of one read to `out`; `space` is what the read fills, [`crate::uplink::LARGEST`] bytes. Returns whether there may
-    /// be more.
-    pub(super) fn receive(&self, space: &mut [u8], pool: &mut Pool, out: &mut Vec<PacketBuf>) -> bool {
-        match self.tap.recv(space) {
-            Ok(len) => {
-                if let Err(reason) = split(space.get(..len).unwrap_or_default(), pool, out) {
-                    tracing::debug!(tap = self.tap.name(), %reason, "frame from the host dropped");
-                }
-                true
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(error) => {
-                tracing::warn!(tap = self.tap.name(), %error, "uplink failed");
-                false
-            }
-        }
-    }
-
-    /// Writes the frames that were put in. A host that takes no more loses them, as a cable would.
-    pub(super) fn flush(&mut self, pool: &mut Pool) {
-        let tap = &self.tap;
-        let mut refused = false;
-        self.gather.flush(pool, |pieces| match pieces {
-            [frame] => {
-                let _ = tap.send(frame);
-            }
-            pieces => {
-                let mut slices = [IoSlice::new(&[]); MAX_PIECES];
-                for (slice, piece) in slices.iter_mut().zip(pieces) {
-                    *slice = IoSlice::new(piece);
-                }
-                let sent = tap.send_pieces(slices.get(..pieces.len()).unwrap_or(&slices));
-                refused |= sent.is_err_and(|error| error.kind() == ErrorKind::InvalidInput);
-            }
-        });
-        if refused {
-            tracing::warn!(tap = self.tap.name(), "the kernel takes no large frames: one by one from now on");
-            self.gather.set_offload(Offload::default());
-        }
-    }
-}
 
 /// The host's own name servers as far as a client behind our NAT can ask them.
 pub(super) fn host_name_servers() -> Vec<Ipv4Addr> {
@@ -106,9 +53,9 @@ struct Wanted {
 
 impl Wanted {
     fn of(hub: &config::Hub) -> Option<Self> {
-        let nat = (hub.uplink == Kind::Nat).then_some((hub.network, hub.gateway));
-        let rules = hub.uplink_rules;
-        (hub.uplink != Kind::None).then(|| Self { hub: hub.name.clone(), kind: hub.uplink, nat, rules })
+        let nat = hub.uplink.is_nat().then_some((hub.network, hub.gateway));
+        let (kind, rules) = (hub.uplink.clone(), hub.uplink_rules);
+        (kind != Kind::None).then(|| Self { hub: hub.name.clone(), kind, nat, rules })
     }
 }
 
@@ -117,7 +64,7 @@ impl Wanted {
 struct Trunk {
     wanted: Wanted,
     port: PortId,
-    tap: String,
+    interface: String,
     index: u32,
 }
 
@@ -125,6 +72,8 @@ struct Trunk {
 #[derive(Debug, Default)]
 pub(super) struct Trunks {
     open: BTreeMap<String, Trunk>,
+    /// Monitors, and the hubs that they watch.
+    monitors: Vec<(PortId, HubId)>,
     local_resolver: Option<Ipv4Addr>,
 }
 
@@ -139,14 +88,14 @@ impl Trunks {
         let mut uplinks: BTreeMap<WorkerId, Vec<Option<Uplink>>> = BTreeMap::new();
         let mut trunks = Self { local_resolver: host_name_servers().first().copied(), ..Self::default() };
         for (wanted, n) in config.hubs.iter().filter_map(Wanted::of).zip(0..) {
-            let tap = make_tap(setup, &wanted.hub).await?;
+            let (device, name, index) = make(setup, &wanted).await?;
             let at = n % workers.len().max(1);
             let Some(worker) = workers.get_mut(at) else { continue };
             let port = worker.reserve_trunk();
             let (ingress, view) = plug_in(gatehouse, &wanted, port)?;
             worker.open_trunk(ingress, view);
-            trunks.note(wanted, port, &tap);
-            uplinks.entry(port.worker()).or_default().push(Some(Uplink::new(port, tap)));
+            trunks.note(wanted, port, name, index);
+            uplinks.entry(port.worker()).or_default().push(Some(Uplink::new(port, device)));
         }
         for warning in setup.nat(&trunks.nat_hubs(config)).await? {
             tracing::warn!("{warning}");
@@ -154,16 +103,16 @@ impl Trunks {
         Ok((trunks, uplinks))
     }
 
-    fn note(&mut self, wanted: Wanted, port: PortId, tap: &Tap) {
-        let trunk = Trunk { port, tap: tap.name().to_owned(), index: tap.index(), wanted };
+    fn note(&mut self, wanted: Wanted, port: PortId, interface: String, index: u32) {
+        let trunk = Trunk { port, interface, index, wanted };
         self.open.insert(folded(&trunk.wanted.hub), trunk);
     }
 
     /// What the host does for the hubs of a configuration whose uplinks are open.
     fn nat_hubs(&self, config: &Config) -> Vec<NatHub> {
-        let hubs = config.hubs.iter().filter(|hub| hub.uplink == Kind::Nat);
+        let hubs = config.hubs.iter().filter(|hub| hub.uplink.is_nat());
         hubs.filter_map(|hub| Some((hub, self.open.get(&folded(&hub.name))?)))
-            .map(|(hub, trunk)| self.nat_hub(hub, trunk.tap.clone(), trunk.index))
+            .map(|(hub, trunk)| self.nat_hub(hub, trunk.interface.clone(), trunk.index))
             .collect()
     }
 
@@ -184,7 +133,7 @@ impl Trunks {
 
     /// Whether the host has room for what a new configuration wants.
     pub(super) fn check(&self, config: &Config, setup: &HostSetup) -> Result<(), SetupError> {
-        let hubs = config.hubs.iter().filter(|hub| hub.uplink == Kind::Nat);
+        let hubs = config.hubs.iter().filter(|hub| hub.uplink.is_nat());
         let new = hubs.filter(|hub| {
             self.open.get(&folded(&hub.name)).map(|trunk| &trunk.wanted) != Wanted::of(hub).as_ref()
         });
@@ -203,12 +152,16 @@ impl Trunks {
         inboxes: &[Inbox],
     ) -> Vec<String> {
         let mut failures = Vec::new();
+        let orphans = self.monitors.iter().filter(|(_, hub)| gatehouse.hub(*hub).is_none());
+        for port in orphans.map(|(port, _)| *port).collect::<Vec<_>>() {
+            self.close_monitor(port, gatehouse, inboxes);
+        }
         let wanted: BTreeMap<String, Wanted> =
             config.hubs.iter().filter_map(Wanted::of).map(|wanted| (folded(&wanted.hub), wanted)).collect();
         let before = self.nat_hubs(before);
         let stays = |name: &String, trunk: &Trunk| {
             // Another spelling of the hub's name is the same interface.
-            let what = |wanted: &Wanted| (wanted.kind, wanted.nat, wanted.rules);
+            let what = |wanted: &Wanted| (wanted.kind.clone(), wanted.nat, wanted.rules);
             wanted.get(name).is_some_and(|new| what(new) == what(&trunk.wanted))
         };
         let gone: Vec<Trunk> =
@@ -221,7 +174,18 @@ impl Trunks {
                 // The interface must have gone before one of the same name is made.
                 let _ = timeout(PATIENCE, is_done).await;
             }
-            tracing::info!(hub = trunk.wanted.hub, interface = trunk.tap, step = "uplink", "uplink closed");
+            tracing::info!(
+                hub = trunk.wanted.hub,
+                interface = trunk.interface,
+                step = "uplink",
+                "uplink closed"
+            );
+        }
+        let used: Vec<&str> =
+            config.hubs.iter().flat_map(|hub| hub.uplink.interfaces()).map(|(_, name)| name).collect();
+        match setup.leave_bridges(&used) {
+            Ok(undone) => undone.iter().for_each(|what| tracing::info!(what, step = "uplink", "taken back")),
+            Err(error) => failures.push(error.to_string()),
         }
         let mut opened = 0;
         for (name, wanted) in wanted {
@@ -244,28 +208,73 @@ impl Trunks {
         failures
     }
 
-    /// Opens an uplink while the workers run.
-    async fn open_later(
-        &mut self,
-        wanted: Wanted,
-        setup: &HostSetup,
-        gatehouse: &mut Gatehouse,
-        inboxes: &[Inbox],
-    ) -> anyhow::Result<()> {
-        let tap = make_tap(setup, &wanted.hub).await?;
-        // The one with the fewest.
+    /// Sets a port number aside at the worker with the fewest uplinks.
+    async fn reserve<'a>(&self, inboxes: &'a [Inbox]) -> anyhow::Result<(&'a Inbox, PortId)> {
         let load = |worker: usize| {
-            self.open.values().filter(|trunk| usize::from(trunk.port.worker().0) == worker).count()
+            let ports =
+                self.open.values().map(|trunk| trunk.port).chain(self.monitors.iter().map(|(port, _)| *port));
+            ports.filter(|port| usize::from(port.worker().0) == worker).count()
         };
         let worker = (0..inboxes.len()).min_by_key(|worker| load(*worker)).context("there is no worker")?;
         let inbox = inboxes.get(worker).context("there is no worker")?;
         let (answer, answered) = oneshot::channel();
         inbox.put(Input::Reserve(answer));
-        let port = timeout(PATIENCE, answered)
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .context("the worker does not answer")?;
+        let port = timeout(PATIENCE, answered).await.ok().and_then(Result::ok);
+        Ok((inbox, port.context("the worker does not answer")?))
+    }
+
+    /// Plugs a monitor into a hub.
+    pub(super) async fn open_monitor(
+        &mut self,
+        hub: &str,
+        feed: Feed,
+        gatehouse: &mut Gatehouse,
+        inboxes: &[Inbox],
+    ) -> Result<PortId, Refusal> {
+        let failed = |error: String| Refusal::new(Refused::Failed, error);
+        if self.monitors.len() >= MONITORS {
+            return Err(Refusal::new(Refused::Busy, format!("there are {MONITORS} monitors already")));
+        }
+        let id =
+            gatehouse.hub_named(hub).ok_or_else(|| Refusal::unknown(format!("there is no hub {hub}")))?;
+        let (inbox, port) = self.reserve(inboxes).await.map_err(|error| failed(error.to_string()))?;
+        match gatehouse.open_monitor(clock().now, id, port) {
+            Ok((ingress, view)) => {
+                self.monitors.push((port, id));
+                inbox.put(Input::Plug(Box::new(Plug {
+                    ingress,
+                    view,
+                    device: Device::Queue(Box::new(feed)),
+                })));
+                Ok(port)
+            }
+            Err(error) => {
+                inbox.put(Input::Unplug(port, oneshot::channel().0));
+                Err(failed(error.to_string()))
+            }
+        }
+    }
+
+    /// Takes a monitor out.
+    pub(super) fn close_monitor(&mut self, port: PortId, gatehouse: &mut Gatehouse, inboxes: &[Inbox]) {
+        let Some(at) = self.monitors.iter().position(|(known, _)| *known == port) else { return };
+        self.monitors.swap_remove(at);
+        gatehouse.close_uplink(clock(), port);
+        if let Some(inbox) = inboxes.get(usize::from(port.worker().0)) {
+            inbox.put(Input::Unplug(port, oneshot::channel().0));
+        }
+    }
+
+    /// Opens an uplink while the workers run.
+    async fn open_later(
+        &mut self,
+        wanted: Wanted,
+        setup: &mut HostSetup,
+        gatehouse: &mut Gatehouse,
+        inboxes: &[Inbox],
+    ) -> anyhow::Result<()> {
+        let (device, name, index) = make(setup, &wanted).await?;
+        let (inbox, port) = self.reserve(inboxes).await?;
         let (ingress, view) = match plug_in(gatehouse, &wanted, port) {
             Ok(plugged) => plugged,
             Err(error) => {
@@ -273,17 +282,37 @@ impl Trunks {
                 return Err(error);
             }
         };
-        tracing::info!(hub = wanted.hub, interface = tap.name(), step = "uplink", "uplink opened");
-        self.note(wanted, port, &tap);
-        inbox.put(Input::Plug(Box::new(Plug { ingress, view, tap })));
+        tracing::info!(hub = wanted.hub, interface = name, step = "uplink", "uplink opened");
+        self.note(wanted, port, name, index);
+        inbox.put(Input::Plug(Box::new(Plug { ingress, view, device })));
         Ok(())
     }
 }
 
-async fn make_tap(setup: &HostSetup, hub: &str) -> anyhow::Result<Tap> {
-    let tap = Tap::create(&name_for(hub))?;
-    setup.link_up(&tap, gateway_mac(hub).0, MTU).await?;
-    Ok(tap)
+/// Makes what is behind a hub's uplink port, with its name and number on the host.
+async fn make(setup: &mut HostSetup, wanted: &Wanted) -> anyhow::Result<(Device, String, u32)> {
+    let hub = &wanted.hub;
+    let mut mac = gateway_mac(hub).0;
+    let name = match &wanted.kind {
+        Kind::Interface(name) => {
+            setup.wire(name).await?;
+            return Ok((Device::Wire(PacketSocket::open(name)?), name.clone(), 0));
+        }
+        Kind::Tap(Some(name)) => name.clone(),
+        Kind::Bridge { .. } => {
+            // A bridge takes the lowest address of its ports for its own: ours must not be it.
+            mac[0] = 0xFE;
+            name_for(hub)
+        }
+        Kind::Nat | Kind::None | Kind::Tap(None) => name_for(hub),
+    };
+    let tap = Tap::create(&name)?;
+    setup.link_up(&tap, mac, MTU).await?;
+    if let Kind::Bridge { bridge, interface } = &wanted.kind {
+        setup.bridge(&tap, bridge, interface.as_deref()).await?;
+    }
+    let index = tap.index();
+    Ok((Device::Tap(tap), name, index))
 }
 
 /// The name of the interface that a hub's uplink has.
@@ -308,6 +337,7 @@ fn gateway_mac(hub: &str) -> Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::{PacketBuf, Pool};
     use crate::shell::test_network::{isolated, run};
     use crate::uplink::LARGEST;
     use crate::wire::ether::{Arp, ArpOperation, EtherType, Frame, HEADER as ETHERNET, header};
@@ -338,12 +368,17 @@ mod tests {
             run(&format!("ip address add {HOST}/24 dev sk-test"));
             run(&format!("ip neighbour add {CLIENT} lladdr {CLIENT_MAC} dev sk-test"));
             let port = PortId::new(WorkerId(0), 0);
-            Self { uplink: Uplink::new(port, tap), pool: Pool::default(), space: vec![0; LARGEST], large: 0 }
+            Self {
+                uplink: Uplink::new(port, Device::Tap(tap)),
+                pool: Pool::default(),
+                space: vec![0; LARGEST],
+                large: 0,
+            }
         }
 
         fn put(&mut self, mut packet: PacketBuf) {
             packet.put_front(&header(HOST_MAC, CLIENT_MAC, EtherType::IPV4));
-            self.uplink.gather.put(packet);
+            self.uplink.put(packet);
         }
 
         fn flush(&mut self) {
@@ -355,7 +390,7 @@ mod tests {
             let mut out = Vec::new();
             for _ in 0..1000 {
                 let mut frames = Vec::new();
-                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames) {
+                if !self.uplink.receive(&mut self.space, &mut self.pool, &mut frames).unwrap() {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 self.large += usize::from(frames.len() > 1);

@@ -1,18 +1,18 @@
 //! One thread around one worker: one clock reading a turn, everything that is there in batches, one sleep.
 
+use super::cable::Uplink;
 use super::dh_pool::DhPool;
 use super::dispatch::Dispatch;
 use super::inbox::{Inbox, Input, Plug};
+use super::syscall;
 use super::udp::{ReceiveSpace, UdpSocket};
-use super::uplinks::Uplink;
 use crate::crypto::dh::DhJob;
 use crate::hub::PortId;
 use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
 use crate::peer::{Ask, DhTag, Frame};
 use crate::uplink::LARGEST;
 use crate::worker::{Batch, Clock, Effects, FarFrame, Target, Worker};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -30,6 +30,11 @@ const TURN: usize = 32;
 /// Packets of one socket or uplink in a turn, about: enough to fill every lane of the ESP engine many times, few enough
 /// to stay in the cache from the first step to the last.
 const ENOUGH: usize = 256;
+
+/// A turn that begins so soon after the last one has packets behind its first: it reads until none is left. After a longer
+/// pause it reads one, and epoll tells if there is another: at a modest rate a second call would nearly always find
+/// nothing, which costs as much as handling a packet.
+const RUSH: Duration = Duration::from_micros(20);
 
 /// How long a worker goes on sending after it was told to stop.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -63,8 +68,10 @@ struct Turn {
     asks: Vec<Ask>,
     /// Jobs that the pool had no room for yet.
     jobs: VecDeque<(DhTag, DhJob)>,
-    /// Sources that may have more.
+    /// Sources that have something.
     ready: Vec<bool>,
+    /// Receive calls per source: [`TURN`] or one.
+    calls: usize,
     lost: u64,
 }
 
@@ -81,10 +88,11 @@ impl WorkerThread {
     /// When the system's event queue fails, which leaves nothing to do.
     pub(super) fn run(mut self) -> std::io::Result<()> {
         let sources = self.sockets.len() + self.uplinks.len();
-        let taps = self.uplinks.iter().flatten().map(|uplink| uplink.tap.as_raw_fd());
-        let fds = self.sockets.iter().map(AsRawFd::as_raw_fd).chain(taps);
+        let uplinks = self.uplinks.iter().map(|uplink| uplink.as_ref().and_then(Uplink::fd));
+        let fds = self.sockets.iter().map(|socket| Some(socket.as_raw_fd())).chain(uplinks);
         for (n, fd) in fds.enumerate() {
-            self.poll.registry().register(&mut SourceFd(&fd), Token(n), Interest::READABLE)?;
+            let Some(fd) = fd else { continue };
+            syscall::watch(self.poll.as_raw_fd(), fd, n)?;
         }
         let mut events = Events::with_capacity(sources + 8);
         let mut turn = Turn {
@@ -95,12 +103,13 @@ impl WorkerThread {
             effects: Effects::default(),
             asks: Vec::new(),
             jobs: VecDeque::new(),
-            ready: vec![true; sources],
+            ready: vec![false; sources],
+            calls: TURN,
             lost: 0,
         };
         let mut stop_at: Option<Instant> = None;
+        let mut now = clock();
         loop {
-            let now = clock();
             if stop_at.is_some_and(|at| at <= now.now) {
                 return Ok(());
             }
@@ -112,13 +121,15 @@ impl WorkerThread {
                 self.worker.handle_timeout(now, &mut turn.effects);
             }
             let backlog = self.flush(&mut turn);
-            let wait = if more || turn.ready.contains(&true) {
+            let done = Instant::now();
+            let wait = if more {
                 Some(Duration::ZERO)
             } else {
                 let deadline = [self.worker.poll_timeout(), stop_at].into_iter().flatten().min();
-                let wait = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+                let wait = deadline.map(|at| at.saturating_duration_since(done));
                 if backlog { Some(wait.unwrap_or(Duration::MAX).min(Duration::from_millis(5))) } else { wait }
             };
+            turn.ready.fill(false);
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 result => result?,
@@ -128,6 +139,8 @@ impl WorkerThread {
                     *ready = true;
                 }
             }
+            now = clock();
+            turn.calls = if now.now.saturating_duration_since(done) < RUSH { TURN } else { 1 };
         }
     }
 
@@ -135,7 +148,7 @@ impl WorkerThread {
         let pool = self.worker.pool();
         for (socket, ready) in self.sockets.iter().zip(&mut turn.ready) {
             let enough = turn.batch.datagrams.len() + ENOUGH;
-            for _ in 0..TURN {
+            for _ in 0..turn.calls {
                 if !*ready || turn.batch.datagrams.len() >= enough {
                     break;
                 }
@@ -177,11 +190,21 @@ impl WorkerThread {
         let ready = turn.ready.iter_mut().skip(self.sockets.len());
         for (uplink, ready) in self.uplinks.iter().zip(ready) {
             let Some(uplink) = uplink else { continue };
-            for _ in 0..TURN {
+            for _ in 0..turn.calls {
                 if !*ready || turn.frames.len() >= ENOUGH {
                     break;
                 }
-                *ready = uplink.receive(&mut turn.large, pool, &mut turn.frames);
+                *ready = match uplink.receive(&mut turn.large, pool, &mut turn.frames) {
+                    Ok(more) => more,
+                    Err(error) => {
+                        tracing::error!(device = uplink.name(), %error, "the uplink is gone");
+                        if let Some(fd) = uplink.fd() {
+                            // It would be reported for ever.
+                            let _ = syscall::unwatch(self.poll.as_raw_fd(), fd);
+                        }
+                        false
+                    }
+                };
             }
             let from = uplink.port;
             turn.batch.frames.extend(turn.frames.drain(..).map(|buf| Frame { from, buf }));
@@ -199,6 +222,9 @@ impl WorkerThread {
             match input {
                 Input::Datagrams(mut datagrams) => turn.batch.datagrams.append(&mut datagrams),
                 Input::Frames(mut frames) => turn.batch.far_frames.append(&mut frames),
+                Input::FromPort(from, frames) => {
+                    turn.batch.frames.extend(frames.into_iter().map(|buf| Frame { from, buf }));
+                }
                 Input::Answers(answers) => {
                     for answer in answers {
                         self.worker.handle_answer(clock, answer, effects);
@@ -226,6 +252,7 @@ impl WorkerThread {
                     let _ = answer.send(self.worker.snapshot());
                 }
                 Input::Settings(settings) => self.worker.set_settings(clock, settings, effects),
+                Input::Standings(changes) => self.worker.set_standings(&changes),
                 Input::Shutdown => {
                     self.worker.shutdown(clock, effects);
                     *stop_at = Some(clock.now + FAREWELL);
@@ -235,17 +262,18 @@ impl WorkerThread {
         true
     }
 
-    /// Serves an uplink that a reload has opened.
+    /// Serves what is plugged in while the worker runs: an uplink after a reload, a monitor.
     fn plug(&mut self, plug: Plug, ready: &mut Vec<bool>) -> std::io::Result<()> {
-        let Plug { ingress, view, tap } = plug;
-        let port = ingress.id();
+        let Plug { ingress, view, device } = plug;
+        let uplink = Uplink::new(ingress.id(), device);
         let place = self.uplinks.iter().position(Option::is_none).unwrap_or(self.uplinks.len());
         let token = self.sockets.len() + place;
-        self.poll.registry().register(&mut SourceFd(&tap.as_raw_fd()), Token(token), Interest::READABLE)?;
+        if let Some(fd) = uplink.fd() {
+            syscall::watch(self.poll.as_raw_fd(), fd, token)?;
+        }
         self.uplinks.resize_with(self.uplinks.len().max(place + 1), || None);
         ready.resize(ready.len().max(token + 1), false);
-        self.uplinks[place] = Some(Uplink::new(port, tap));
-        ready[token] = true;
+        self.uplinks[place] = Some(uplink);
         self.worker.open_trunk(ingress, view);
         Ok(())
     }
@@ -255,9 +283,11 @@ impl WorkerThread {
         self.worker.close_trunk(port);
         let place =
             self.uplinks.iter_mut().find(|uplink| uplink.as_ref().is_some_and(|uplink| uplink.port == port));
-        if let Some(uplink) = place.and_then(Option::take) {
+        if let Some(uplink) = place.and_then(Option::take)
+            && let Some(fd) = uplink.fd()
+        {
             // Closing would take it out of the queue as well; this says so.
-            let _ = self.poll.registry().deregister(&mut SourceFd(&uplink.tap.as_raw_fd()));
+            let _ = syscall::unwatch(self.poll.as_raw_fd(), fd);
         }
     }
 
@@ -321,7 +351,7 @@ impl WorkerThread {
             if worker == self.id {
                 let mine = |uplink: &&mut Uplink| Target::Port(uplink.port) == frame.to;
                 if let Some(uplink) = self.uplinks.iter_mut().flatten().find(mine) {
-                    uplink.gather.put(frame.buf);
+                    uplink.put(frame.buf);
                 }
                 continue;
             }
@@ -330,7 +360,7 @@ impl WorkerThread {
                 None => away.push((worker, vec![frame])),
             }
         }
-        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.gather.is_empty()) {
+        for uplink in self.uplinks.iter_mut().flatten().filter(|uplink| !uplink.is_idle()) {
             uplink.flush(self.worker.pool());
         }
         for (worker, batch) in away {

@@ -13,6 +13,7 @@ pub use shown::{Screen, Shown};
 pub use telling::{State, Story, Telling, span, utc};
 
 use crate::packet::{Path, WorkerId};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -250,6 +251,7 @@ impl Attempt {
         let remote = self.path.remote;
         Record {
             attempt: self.id,
+            source: Some(remote.ip()),
             started: self.started_unix,
             seconds: now.saturating_duration_since(self.started).as_secs_f64(),
             // Plain ESP has no ports.
@@ -288,6 +290,9 @@ pub struct Record {
     /// Which attempt, in the run that made the record.
     #[serde(skip)]
     pub attempt: AttemptId,
+    /// The client's address, in the run that made the record.
+    #[serde(skip)]
+    pub source: Option<IpAddr>,
     /// Seconds since 1970 at the first packet.
     pub started: u64,
     /// How long it lasted.

@@ -57,7 +57,7 @@ impl Packet {
         if self.tcp {
             inner.extend(self.seq.to_be_bytes());
             inner.extend(self.ack.to_be_bytes());
-            inner.extend([((20 + self.options.len()) / 4 << 4) as u8, self.flags]);
+            inner.extend([(((20 + self.options.len()) / 4) << 4) as u8, self.flags]);
             inner.extend(self.window.to_be_bytes());
             inner.extend([0; 4]);
             inner.extend(&self.options);

@@ -43,7 +43,7 @@ pub(super) struct Delivery {
 impl Worker {
     /// Handles all that a turn brings. `batch` is drained.
     pub fn handle_batch(&mut self, clock: Clock, batch: &mut Batch, effects: &mut Effects) {
-        if batch.is_empty() {
+        if batch.is_empty() && !self.fair.has_waiting() {
             return;
         }
         for Datagram { path, buf } in batch.datagrams.drain(..) {
@@ -133,13 +133,18 @@ impl Worker {
     }
 
     /// Opens the batch in one engine call and delivers it in order of arrival, a run of one peer's packets at a time.
-    fn open_all(&mut self, clock: Clock) {
-        if self.opening.is_empty() {
+    pub(super) fn open_all(&mut self, clock: Clock) {
+        if self.opening.is_empty() && !self.fair.has_waiting() {
             return;
         }
+        self.turned = clock.now;
         let mut jobs = mem::take(&mut self.opening);
         let mut from = mem::take(&mut self.opening_from);
         let (mut drops, mut pool) = (mem::take(&mut self.drops), mem::take(&mut self.pool));
+        self.fair.share_out(&mut jobs, &mut from, |job| {
+            drops.count(Drop::QueueFull);
+            pool.give(job.buf);
+        });
         self.engine.open(&mut jobs);
         let mut opened = jobs.drain(..).zip(from.drain(..)).peekable();
         while let Some(&(_, (key, _))) = opened.peek() {
@@ -195,6 +200,12 @@ impl Worker {
         let forward = open.ingress.forward(look, &buf, &mut self.notices);
         if !self.notices.is_empty() {
             self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
+        }
+        if !look.monitors().is_empty() && !matches!(forward, Forward::Discard(_)) {
+            for monitor in look.monitors() {
+                let buf = self.pool.copy(&buf);
+                effects.far_frames.push(FarFrame { hub, to: Target::Port(*monitor), buf });
+            }
         }
         match forward {
             Forward::To(to) if to == PortId::SERVICE => {

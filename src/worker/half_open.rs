@@ -1,6 +1,7 @@
 //! Phase 1 exchanges that are not finished: bounded in number per source and in all, and short-lived.
 
 use crate::ike::Phase1;
+use crate::penalty::Prefix;
 use crate::story::Attempt;
 use rustc_hash::FxHashMap;
 use std::collections::{HashMap, VecDeque};
@@ -30,7 +31,10 @@ pub(super) struct HalfOpens {
     by_cookie: FxHashMap<u64, HalfOpen>,
     /// By what the first message shows: initiator cookie and source. The sender chose both: std's hash.
     by_first: HashMap<(u64, SocketAddr), u64>,
-    per_source: HashMap<IpAddr, u32>,
+    /// By place and by neighbourhood.
+    per_source: HashMap<Prefix, u32>,
+    /// In the order of their first messages; some of them are over.
+    order: VecDeque<u64>,
     lingering: VecDeque<(Instant, (u64, SocketAddr))>,
 }
 
@@ -41,7 +45,23 @@ impl HalfOpens {
 
     /// How many exchanges this source has open.
     pub(super) fn of_source(&self, source: IpAddr) -> usize {
-        self.per_source.get(&source).copied().unwrap_or(0) as usize
+        self.per_source.get(&Prefix::narrow(source)).copied().unwrap_or(0) as usize
+    }
+
+    /// How many exchanges its neighbourhood has open.
+    pub(super) fn of_neighbourhood(&self, source: IpAddr) -> usize {
+        self.per_source.get(&Prefix::wide(source)).copied().unwrap_or(0) as usize
+    }
+
+    /// The oldest exchange whose initiator has not answered yet: perhaps there is nobody at that address.
+    pub(super) fn oldest_unanswered(&mut self) -> Option<u64> {
+        while let Some(cookie) = self.order.pop_front() {
+            // Whoever has answered is real, and is judged by time from now on.
+            if self.by_cookie.get(&cookie).is_some_and(|half_open| half_open.exchange.is_unanswered()) {
+                return Some(cookie);
+            }
+        }
+        None
     }
 
     /// The responder cookie that the first message with these marks was answered with.
@@ -54,7 +74,11 @@ impl HalfOpens {
     }
 
     pub(super) fn insert(&mut self, cookie: u64, half_open: HalfOpen) {
-        *self.per_source.entry(half_open.first.1.ip()).or_default() += 1;
+        let source = half_open.first.1.ip();
+        for source in [Prefix::narrow(source), Prefix::wide(source)] {
+            *self.per_source.entry(source).or_default() += 1;
+        }
+        self.order.push_back(cookie);
         self.by_first.insert(half_open.first, cookie);
         self.by_cookie.insert(cookie, half_open);
     }
@@ -68,11 +92,17 @@ impl HalfOpens {
         }
         let gone = self.by_cookie.remove(&cookie)?;
         let source = gone.first.1.ip();
-        if let Some(count) = self.per_source.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_source.remove(&source);
+        for source in [Prefix::narrow(source), Prefix::wide(source)] {
+            if let Some(count) = self.per_source.get_mut(&source) {
+                *count -= 1;
+                if *count == 0 {
+                    self.per_source.remove(&source);
+                }
             }
+        }
+        // Those that are over are taken out in one go, so that each costs little.
+        if self.order.len() > 2 * self.by_cookie.len() + 64 {
+            self.order.retain(|cookie| self.by_cookie.contains_key(cookie));
         }
         self.lingering.push_back((now + LINGER, gone.first));
         Some(gone)

@@ -7,6 +7,7 @@
 mod batch;
 mod deadlines;
 mod drops;
+mod fair;
 mod half_open;
 mod ports;
 mod refusals;
@@ -24,9 +25,11 @@ use crate::hub::{HubId, Ingress, Notices, PortId, Scope, View};
 use crate::ike;
 use crate::packet::{Drop, PacketBuf, Path, Pool, Transmit, WorkerId};
 use crate::peer::{Answer, Ask, Context, DhTag, LinkKey, Outbox, Peer, PeerKey, PskId, Settings, SpiChange};
+use crate::penalty::{self, Doorman};
 use crate::story::Cause;
 use batch::Delivery;
 use deadlines::Deadlines;
+use fair::Fair;
 use half_open::HalfOpens;
 use ports::{Holder, Ports};
 use refusals::Refusals;
@@ -153,9 +156,14 @@ pub struct Worker {
     pool: Pool,
     opening: Vec<OpenJob>,
     opening_from: Vec<(PeerKey, Path)>,
+    fair: Fair<OpenJob, Path>,
+    /// When packets were opened last.
+    turned: Instant,
     deliveries: Vec<Delivery>,
     drops: Drops,
     refusals: Refusals,
+    evictions: Refusals,
+    doorman: Doorman,
     stopping: bool,
 }
 
@@ -185,9 +193,13 @@ impl Worker {
             pool: Pool::default(),
             opening: Vec::new(),
             opening_from: Vec::new(),
+            fair: Fair::default(),
+            turned: clock.now,
             deliveries: Vec::new(),
             drops: Drops::default(),
             refusals: Refusals::default(),
+            evictions: Refusals::of_evictions(),
+            doorman: Doorman::default(),
             stopping: false,
         }
     }
@@ -233,7 +245,8 @@ impl Worker {
     /// When [`Self::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.next()
+        // Packets that wait for their peers' next turn wait for nothing else.
+        if self.fair.has_waiting() { Some(self.turned) } else { self.deadlines.next() }
     }
 
     /// Sets a port number aside for an uplink, a bridge or a monitor of this worker.
@@ -264,6 +277,13 @@ impl Worker {
         self.finish(clock, effects);
     }
 
+    /// Follows the penalty box: how sources are treated from now on.
+    pub fn set_standings(&mut self, changes: &[penalty::Change]) {
+        for change in changes {
+            self.doorman.apply(*change);
+        }
+    }
+
     /// Takes back the number of a trunk port.
     pub fn close_trunk(&mut self, port: PortId) {
         self.ports.release(port);
@@ -274,6 +294,11 @@ impl Worker {
         let link = answer.link();
         if let Some(port) = answer.returned_port() {
             self.ports.release(port);
+        }
+        if let Answer::Renewed { policy: Some((port, policy)), .. } = &answer
+            && let Some(open) = self.ports.get_mut(*port)
+        {
+            open.ingress.set_policy(*policy);
         }
         if self.peer(link.peer).is_none() {
             // The peer has gone while the gatehouse was busy: what it prepared is undone.
@@ -303,8 +328,9 @@ impl Worker {
         self.finish(clock, effects);
     }
 
-    /// Fires every timer that is due.
+    /// Fires every timer that is due, and gives packets that waited their turn.
     pub fn handle_timeout(&mut self, clock: Clock, effects: &mut Effects) {
+        self.open_all(clock);
         while let Some(key) = self.deadlines.expire(clock.now) {
             match key {
                 TimerKey::HalfOpen(cookie) => self.half_open_timeout(clock, cookie),
@@ -428,7 +454,11 @@ impl Worker {
             } else {
                 self.outbox.asks.extend(peer.news().map(Ask::Running));
                 let wanted = peer.poll_timeout();
-                self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, wanted);
+                // Every packet puts off what silence would bring. The deadline stays where it is and finds nothing to do
+                // once in its time, rather than being filed anew with every packet.
+                if wanted.is_none() || wanted < peer.filed || peer.filed.is_none() {
+                    self.deadlines.arm(TimerKey::Peer(key), &mut peer.filed, wanted);
+                }
             }
         }
         if self.touched.is_empty() {
@@ -449,6 +479,7 @@ impl Answer {
             Self::Verdict { link, .. }
             | Self::Joined { link, .. }
             | Self::NoPlace { link, .. }
+            | Self::Renewed { link, .. }
             | Self::Close { link, .. } => *link,
         }
     }
@@ -456,7 +487,7 @@ impl Answer {
     fn returned_port(&self) -> Option<PortId> {
         match self {
             Self::NoPlace { port, .. } => Some(*port),
-            Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
+            Self::Renewed { .. } | Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
         }
     }
 }

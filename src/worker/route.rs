@@ -6,6 +6,7 @@ use crate::crypto::dh::{DhError, DhResult};
 use crate::ike::{self, ClientHint, IsakmpSa, Phase1};
 use crate::packet::{Drop, PacketBuf, Path, Transmit};
 use crate::peer::{Ask, DhTag, Peer, PeerKey, cause_of_refusal};
+use crate::penalty::Verdict;
 use crate::story::{Attempt, Cause};
 use crate::wire::avp::MessageType;
 use crate::wire::isakmp::{Cookie, ExchangeType, Header};
@@ -18,6 +19,9 @@ const LIVELY: Duration = Duration::from_secs(90);
 /// How long an exchange stays open after a refusal: long enough for a right message after a forged one, short enough
 /// that its story is told while the user still waits.
 const AFTER_REFUSAL: Duration = Duration::from_secs(8);
+
+/// A neighbourhood may have so many times as many exchanges under way as one source.
+const NEIGHBOURHOOD: usize = 8;
 
 /// The major version of IKEv2, in the header's upper four bits.
 const IKEV2: u8 = 2;
@@ -73,10 +77,18 @@ impl Worker {
         if ![ExchangeType::IDENTITY_PROTECTION, ExchangeType::AGGRESSIVE].contains(&header.exchange) {
             return Err(Drop::IkeExchangeRefused);
         }
-        if self.half_opens.len() >= self.settings.half_open_total
-            || self.half_opens.of_source(path.remote.ip()) >= self.settings.half_open_per_source
+        // A device that is connected may renew its keys, whatever others behind its address have done.
+        if !self.by_path.contains_key(&path) {
+            self.judge_source(clock, path)?;
+        }
+        let (source, quota) = (path.remote.ip(), self.settings.half_open_per_source);
+        if self.half_opens.of_source(source) >= quota
+            || self.half_opens.of_neighbourhood(source) >= quota.saturating_mul(NEIGHBOURHOOD)
         {
             return Err(Drop::HalfOpenLimit);
+        }
+        if self.half_opens.len() >= self.settings.half_open_total {
+            self.make_room(clock)?;
         }
         let mut out = ike::Output::default();
         let mut attempt = self.new_attempt(clock, path);
@@ -296,6 +308,7 @@ impl Worker {
             self.end(clock, &attempt, Cause::RawL2tpRefused);
             return Err(Drop::RawL2tpRefused);
         }
+        self.judge_source(clock, path)?;
         if self.stopping || self.by_raw.len() >= self.settings.half_open_total {
             return Err(Drop::HalfOpenLimit);
         }
@@ -318,6 +331,41 @@ impl Worker {
             self.end(clock, &attempt, Cause::Ikev2Client);
         }
         Err(Drop::IkeExchangeRefused)
+    }
+
+    /// Ends the oldest exchange that may have nobody at its other end, so that a flood of forged first messages does not
+    /// keep out those who answer. How often is bounded: what is more is dropped unseen.
+    fn make_room(&mut self, clock: Clock) -> Result<(), Drop> {
+        if !self.evictions.take(clock.now) {
+            return Err(Drop::HalfOpenLimit);
+        }
+        let cookie = self.half_opens.oldest_unanswered().ok_or(Drop::HalfOpenLimit)?;
+        let Some(mut gone) = self.half_opens.remove(clock.now, cookie) else {
+            return Err(Drop::HalfOpenLimit);
+        };
+        self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut gone.filed, None);
+        self.count(Drop::HalfOpenLimit);
+        if self.refusals.take(clock.now) {
+            self.end(clock, &gone.attempt, Cause::FloodProtection);
+        } else {
+            self.outbox.asks.extend(gone.attempt.is_known().then_some(Ask::Renewal(gone.attempt.id)));
+        }
+        Ok(())
+    }
+
+    /// Whether somebody new may come from there.
+    fn judge_source(&mut self, clock: Clock, path: Path) -> Result<(), Drop> {
+        match self.doorman.judge(clock.now, path.remote.ip()) {
+            Verdict::Pass => Ok(()),
+            Verdict::Later => Err(Drop::SlowedDown),
+            Verdict::Barred { tell } => {
+                if tell && self.refusals.take(clock.now) {
+                    let attempt = self.new_attempt(clock, path);
+                    self.end(clock, &attempt, Cause::Banned);
+                }
+                Err(Drop::Barred)
+            }
+        }
     }
 
     fn new_attempt(&mut self, clock: Clock, path: Path) -> Attempt {

@@ -140,13 +140,11 @@ fn half_open_exchanges_are_capped_per_source_and_in_all() {
     let mut w = World::new(CONFIG);
     let office = |port: u16| format!("198.51.100.7:{port}");
     assert_eq!([1, 2, 3, 4].map(|port| w.begin(&office(port))), [true, true, true, false]);
-    // Others get in as long as there is room for anybody.
-    assert_eq!(
-        ["192.0.2.1:500", "192.0.2.2:500", "192.0.2.3:500"].map(|at| w.begin(at)),
-        [true, true, false]
-    );
+    // Others get in; when there is no room, in place of the oldest that has not answered.
+    assert_eq!(["192.0.2.1:500", "192.0.2.2:500", "192.0.2.3:500"].map(|at| w.begin(at)), [true, true, true]);
     assert_eq!(w.worker.drops().of(Drop::HalfOpenLimit), 2);
     assert_eq!(w.worker.population(), (0, 5));
+    assert_eq!(w.ended().iter().map(|record| record.cause).collect::<Vec<_>>(), [Cause::FloodProtection]);
     // What is not finished ends by itself, with a story each, and makes room.
     w.pass(31);
     assert_eq!(w.worker.population(), (0, 0));

@@ -20,6 +20,8 @@ mod hostile;
 mod limits;
 mod many;
 mod moves;
+mod penalty;
+mod policies;
 mod rekey;
 mod traffic;
 mod within;

@@ -1,8 +1,9 @@
 //! The way of a packet through a device, both directions: in place, without an allocation.
 
-use super::Output;
 use super::session::Session;
+use super::{Output, Seen, Wrapped};
 use crate::client::{ike, lac};
+use crate::crypto::engine::OpenJob;
 use crate::crypto::suite::EspAuth;
 use crate::packet::{Drop, Encap, PacketBuf, Path, Transmit};
 use crate::ppp::{self, Class};
@@ -59,6 +60,24 @@ impl Session {
     ) -> Result<(), Drop> {
         let mut job = self.sad.admit(spi, udp_encap, buf)?;
         self.engine.open(slice::from_mut(&mut job));
+        self.deliver(now, job, out)
+    }
+
+    /// A first look at a datagram: ESP becomes a job.
+    pub(super) fn see(&self, path: &Path, buf: PacketBuf) -> Result<Seen, Drop> {
+        let spi = match path.encap {
+            Encap::NatT => match natt::classify(&buf)? {
+                natt::Class::Esp(spi, _) => spi,
+                natt::Class::Ike(_) | natt::Class::Keepalive => return Ok(Seen::Other(buf)),
+            },
+            Encap::Esp => crate::wire::esp::Header::parse(&buf)?.spi,
+            Encap::Ike | Encap::L2tp => return Ok(Seen::Other(buf)),
+        };
+        self.sad.admit(spi, path.encap == Encap::NatT, buf).map(Seen::Sealed)
+    }
+
+    /// Takes a packet that an engine has opened.
+    pub(super) fn deliver(&mut self, now: Instant, job: OpenJob, out: &mut Output) -> Result<(), Drop> {
         let inner = self.sad.deliver(now, job)?;
         if inner.next_header != UDP {
             return Err(Drop::NotCarried);
@@ -97,38 +116,49 @@ impl Session {
         }
     }
 
-    pub(super) fn send_ip(
-        &mut self,
-        now: Instant,
-        mut packet: PacketBuf,
-        out: &mut Output,
-    ) -> Result<(), Drop> {
+    pub(super) fn send_ip(&mut self, now: Instant, packet: PacketBuf, out: &mut Output) -> Result<(), Drop> {
+        let wrapped = self.wrap_ip(now, packet)?;
+        self.send_wrapped(wrapped, out);
+        Ok(())
+    }
+
+    /// Puts everything but ESP around an IP packet.
+    pub(super) fn wrap_ip(&mut self, now: Instant, mut packet: PacketBuf) -> Result<Wrapped, Drop> {
         self.link.put_data(&mut packet)?;
         self.lac.put_data(&mut packet)?;
-        self.send_l2tp(now, packet, out)
+        self.wrap_l2tp(now, packet)
     }
 
     /// Sends an L2TP message through ESP, or as it is.
-    pub(super) fn send_l2tp(
-        &mut self,
-        now: Instant,
-        mut buf: PacketBuf,
-        out: &mut Output,
-    ) -> Result<(), Drop> {
-        if self.data_path.encap != Encap::L2tp {
-            let length = u16::try_from(buf.len() + UDP_HEADER).map_err(|_| Drop::TooBig)?.to_be_bytes();
-            let (from, to) = (self.lac.port().to_be_bytes(), L2TP_PORT.to_be_bytes());
-            // Behind a NAT the checksum is wrong by construction (RFC 3948 section 3.1.2); ours always is.
-            buf.put_front(&[from[0], from[1], to[0], to[1], length[0], length[1], 0xde, 0xad]);
-            let mut job = self.sad.seal(now, buf, UDP)?;
-            if self.profile.truncates_sha256 && job.key.suite().auth() == EspAuth::HmacSha256_128 {
-                job.icv_len = SHORT_ICV;
-            }
-            self.engine.seal(slice::from_mut(&mut job));
-            buf = job.buf;
-        }
-        self.last_sent = Some(now);
-        out.transmits.push(Transmit { path: self.data_path, buf });
+    pub(super) fn send_l2tp(&mut self, now: Instant, buf: PacketBuf, out: &mut Output) -> Result<(), Drop> {
+        let wrapped = self.wrap_l2tp(now, buf)?;
+        self.send_wrapped(wrapped, out);
         Ok(())
+    }
+
+    fn send_wrapped(&mut self, wrapped: Wrapped, out: &mut Output) {
+        out.transmits.push(match wrapped {
+            Wrapped::Seal(path, mut job) => {
+                self.engine.seal(slice::from_mut(&mut job));
+                Transmit { path, buf: job.buf }
+            }
+            Wrapped::Ready(transmit) => transmit,
+        });
+    }
+
+    fn wrap_l2tp(&mut self, now: Instant, mut buf: PacketBuf) -> Result<Wrapped, Drop> {
+        self.last_sent = Some(now);
+        if self.data_path.encap == Encap::L2tp {
+            return Ok(Wrapped::Ready(Transmit { path: self.data_path, buf }));
+        }
+        let length = u16::try_from(buf.len() + UDP_HEADER).map_err(|_| Drop::TooBig)?.to_be_bytes();
+        let (from, to) = (self.lac.port().to_be_bytes(), L2TP_PORT.to_be_bytes());
+        // Behind a NAT the checksum is wrong by construction (RFC 3948 section 3.1.2); ours always is.
+        buf.put_front(&[from[0], from[1], to[0], to[1], length[0], length[1], 0xde, 0xad]);
+        let mut job = self.sad.seal(now, buf, UDP)?;
+        if self.profile.truncates_sha256 && job.key.suite().auth() == EspAuth::HmacSha256_128 {
+            job.icv_len = SHORT_ICV;
+        }
+        Ok(Wrapped::Seal(self.data_path, job))
     }
 }

@@ -1,11 +1,8 @@
 //! Rules of the hubs: names, networks, ranges.
 
-use super::{Check, DAY, MINUTE, Path, in_order, model, same_name, schema};
-use crate::config::{Dns, Network, Uplink};
+use super::{Check, Path, in_order, model, same_name, schema};
+use crate::config::{Limit, Network, Uplink};
 use std::net::Ipv4Addr;
-
-/// IPCP has a first and a second server, and DHCP clients look at three or four.
-const MAX_NAME_SERVERS: usize = 4;
 
 impl Check<'_> {
     pub(super) fn hubs(&mut self, file: &schema::File) -> Vec<model::Hub> {
@@ -29,6 +26,7 @@ impl Check<'_> {
                     self.overlap(&path.key("network"), hub, earlier);
                 }
             }
+            self.uplink(&path.key("uplink"), hub, &hubs);
             self.rules(&path, &hub.rules());
             self.groups(&path.key("groups"), hub);
             let users = self.users(&path.key("users"), hub, file);
@@ -46,7 +44,7 @@ impl Check<'_> {
                 format!("the hosts of {network} are {} to {}", network.first_host(), network.last_host());
             self.error(&path.key("gateway"), format!("{gateway} cannot be a host of {network}"), Some(&hint));
         }
-        let dhcp = self.dhcp(&path.key("dhcp"), network, &hub.dhcp);
+        let dhcp = self.dhcp(&path.key("dhcp"), hub);
         if dhcp.range.first() == dhcp.range.last() && dhcp.range.first() == gateway {
             let hint = Some("the gateway's address is never handed out: make the range larger");
             self.error(&path.key("dhcp").key("range"), "no address is left for clients".to_owned(), hint);
@@ -57,8 +55,21 @@ impl Check<'_> {
             let hint = Some("`uplink: none` is a hub without one");
             self.error(&rules.key("max_macs"), "with 0 nothing comes in from the uplink".to_owned(), hint);
         }
-        let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink, hub.uplink_rules);
-        model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, users }
+        if hub.uplink_rules.max_ips == Limit::To(0) {
+            let hint = Some("`uplink: none` is a hub without one");
+            self.error(&rules.key("max_ips"), "with 0 nothing comes in from the uplink".to_owned(), hint);
+        }
+        if (hub.uplink_rules.no_routing || hub.uplink_rules.max_ips != Limit::None)
+            && hub.uplink == Uplink::Nat
+        {
+            let key = if hub.uplink_rules.no_routing { "no_routing" } else { "max_ips" };
+            let hint =
+                Some("behind `uplink: nat` there is the gateway alone, and everything comes through it");
+            self.warn(&rules.key(key), "this has no effect with `uplink: nat`".to_owned(), hint);
+        }
+        let access_list = self.access_list(&path.key("access_list"), hub, &users);
+        let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink.clone(), hub.uplink_rules);
+        model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, access_list, users }
     }
 
     /// `@` and `\` part user and hub when somebody logs in, and `none` means no hub.
@@ -103,51 +114,36 @@ impl Check<'_> {
         network.prefix() <= 30
     }
 
+    /// Names of interfaces are names, and what one hub has to itself no other has.
+    fn uplink(&mut self, path: &Path, hub: &schema::Hub, earlier: &[model::Hub]) {
+        for (key, name) in hub.uplink.interfaces() {
+            let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | '%');
+            if name.is_empty() || name.len() > 15 || matches!(name, "." | "..") || name.contains(bad) {
+                let hint = Some("at most 15 characters, as `ip link` shows them");
+                self.error(&path.key(key), format!("`{name}` cannot be the name of an interface"), hint);
+            }
+            let taken = earlier.iter().find(|earlier| {
+                let mut names = earlier.uplink.interfaces();
+                key != "bridge" && names.any(|(other, used)| other != "bridge" && used == name)
+            });
+            if let Some(taken) = taken {
+                self.error(
+                    &path.key(key),
+                    format!("{name} is the uplink of hub {} already", taken.name),
+                    None,
+                );
+            }
+        }
+    }
+
     fn overlap(&mut self, path: &Path, hub: &schema::Hub, earlier: &model::Hub) {
         let message = format!("{} overlaps {} of hub {}", hub.network, earlier.network, earlier.name);
-        if hub.uplink == Uplink::Nat && earlier.uplink == Uplink::Nat {
+        if hub.uplink.is_nat() && earlier.uplink.is_nat() {
             let hint =
                 Some("with `uplink: nat` the host has both networks and cannot tell them apart: change one");
             self.error(path, message, hint);
         } else {
             self.warn(path, message, Some("harmless as long as the two hubs are never joined"));
-        }
-    }
-
-    fn dhcp(&mut self, path: &Path, network: Network, dhcp: &schema::Dhcp) -> model::Dhcp {
-        let range = dhcp.range.unwrap_or_else(|| network.hosts());
-        if let Some(range) = dhcp.range {
-            let outside = [range.first(), range.last()].into_iter().find(|end| !network.has_host(*end));
-            if let Some(end) = outside {
-                let hint =
-                    format!("the hosts of {network} are {} to {}", network.first_host(), network.last_host());
-                self.error(&path.key("range"), format!("{end} cannot be a host of {network}"), Some(&hint));
-            }
-        }
-
-        let servers = path.key("dns");
-        for (index, server) in dhcp.dns.iter().flatten().enumerate() {
-            if server.is_unspecified()
-                || server.is_loopback()
-                || server.is_multicast()
-                || server.is_broadcast()
-            {
-                let hint = Some("name a server as the client reaches it");
-                self.error(&servers.index(index), format!("{server} cannot be a client's name server"), hint);
-            }
-        }
-        if dhcp.dns.as_ref().is_some_and(|servers| servers.len() > MAX_NAME_SERVERS) {
-            self.error(&servers, format!("there are more than {MAX_NAME_SERVERS} name servers"), None);
-        }
-        if let Some(domain) = dhcp.domain.as_deref().filter(|domain| !is_domain(domain)) {
-            let hint = Some("such as office.example");
-            self.error(&path.key("domain"), format!("`{domain}` is not a domain name"), hint);
-        }
-        model::Dhcp {
-            range,
-            dns: dhcp.dns.clone().map_or(Dns::OfHost, Dns::Servers),
-            domain: dhcp.domain.clone(),
-            lease: self.span(&path.key("lease"), dhcp.lease.0, MINUTE, 365 * DAY),
         }
     }
 }
@@ -159,14 +155,3 @@ const PRIVATE: [Network; 4] = [
     Network::containing(Ipv4Addr::new(192, 168, 0, 0), 16),
     Network::containing(Ipv4Addr::new(100, 64, 0, 0), 10),
 ];
-
-/// RFC 1123 section 2.1: labels of letters, digits and hyphens, 253 characters in all.
-fn is_domain(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(label)
-}

@@ -3,8 +3,11 @@
 //! A rule that infers something from what is *absent* ("no such hub") is silent where a fault was left out while
 //! reading: the absent thing may be in the part that could not be read.
 
+mod access;
+mod dhcp;
 mod hubs;
 mod keys;
+mod penalties;
 mod rules;
 mod users;
 
@@ -41,6 +44,7 @@ pub(super) fn check(
     let ppp = check.ppp(&file.ppp);
     let sessions = check.sessions(&file.sessions);
     let limits = check.limits(&file.limits);
+    let penalties = check.penalties(&file.penalties);
     if !(1..=64).contains(&file.workers) {
         check.error(&Path::of(&["workers"]), format!("{} is not between 1 and 64", file.workers), None);
     }
@@ -53,6 +57,7 @@ pub(super) fn check(
         ppp,
         sessions,
         limits,
+        penalties,
         log: model::Log { level: file.log.level, format: file.log.format },
         workers: file.workers,
     })

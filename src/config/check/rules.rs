@@ -1,11 +1,14 @@
 //! Rules for users, at each of the places where they may stand.
 
 use super::{Check, DAY, MINUTE, Path, SHORTEST_SILENCE, model, schema};
-use crate::config::{Limit, Rate, Rules};
+use crate::config::{Limit, Rate, Rules, Volume};
 
 /// Slower than that, a client does not stay connected.
 const SLOWEST: Rate = Rate(32_000);
 const FASTEST: Rate = Rate(100_000_000_000);
+
+/// Less is used up by connecting.
+const LEAST_VOLUME: Volume = Volume(1_000_000);
 
 /// What is more is no limit.
 const MOST_BROADCASTS: u32 = 100_000;
@@ -33,6 +36,12 @@ impl Check<'_> {
                 let hint = Some("`none` is as fast as it goes");
                 self.error(&path.key(key), format!("{rate} is not between {SLOWEST} and {FASTEST}"), hint);
             }
+        }
+        if let Some(Limit::To(volume)) = rules.volume
+            && volume < LEAST_VOLUME
+        {
+            let hint = Some("`access: deny` keeps them out; `none` is no limit");
+            self.error(&path.key("volume"), format!("{volume} is less than {LEAST_VOLUME}"), hint);
         }
         if let Some(frames) = rules.broadcasts {
             self.broadcasts(&path.key("broadcasts"), frames);

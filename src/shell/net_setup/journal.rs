@@ -1,7 +1,7 @@
 //! The note of what was changed on this host, kept in the state directory so that a start after `kill -9` finds it.
 //! Whoever holds the note holds the directory: a second gateway with the same one is refused.
 
-use super::{SetupError, rules, sysctl};
+use super::{SetupError, bridge, rules, sysctl};
 use crate::shell::config_file;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -22,6 +22,28 @@ pub(super) struct Content {
     table: Option<String>,
     /// Kernel settings.
     sysctls: Vec<Change>,
+    /// Interfaces, in the order in which they were changed.
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+/// What was done to an interface.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Link {
+    /// A bridge was made.
+    Made(String),
+    /// It was put into a bridge.
+    Joined(String),
+    /// It was switched on.
+    Raised(String),
+}
+
+impl Link {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Made(name) | Self::Joined(name) | Self::Raised(name) => name,
+        }
+    }
 }
 
 /// A kernel setting that was changed.
@@ -41,14 +63,28 @@ impl Content {
             namespace: namespace.display().to_string(),
             table: None,
             sysctls: Vec::new(),
+            links: Vec::new(),
         }
     }
 
     /// Takes the changes back, as far as they are still there, and says which.
     pub(super) fn undo(&self) -> Vec<String> {
+        let mut undone = self.undo_rules();
+        if self.is_of_here() {
+            undone.extend(bridge::undo(&self.links));
+        }
+        undone
+    }
+
+    fn is_of_here(&self) -> bool {
         let here = Self::here();
+        (&self.boot, &self.namespace) == (&here.boot, &here.namespace)
+    }
+
+    /// Takes table and settings back.
+    pub(super) fn undo_rules(&self) -> Vec<String> {
         let mut undone = Vec::new();
-        if (&self.boot, &self.namespace) != (&here.boot, &here.namespace) {
+        if !self.is_of_here() {
             return undone;
         }
         if let Some(table) = &self.table
@@ -120,6 +156,37 @@ impl Journal {
             .filter(|change| change.key.ends_with("/forwarding"))
             .filter_map(interface)
             .collect()
+    }
+
+    /// Notes that an interface is about to change.
+    pub(super) fn note_link(&mut self, change: Link) -> Result<(), SetupError> {
+        self.content.links.push(change);
+        self.write()
+    }
+
+    /// The changes to all interfaces but those of these names.
+    pub(super) fn links_beside(&self, names: &[&str]) -> Vec<Link> {
+        self.content.links.iter().filter(|link| !names.contains(&link.name())).cloned().collect()
+    }
+
+    /// Forgets changes that are taken back.
+    pub(super) fn forget_links(&mut self, links: &[Link]) -> Result<(), SetupError> {
+        if links.is_empty() {
+            return Ok(());
+        }
+        self.content.links.retain(|link| !links.contains(link));
+        self.write_or_clear()
+    }
+
+    /// Forgets table and settings: they are taken back.
+    pub(super) fn forget_rules(&mut self) -> Result<(), SetupError> {
+        self.content.table = None;
+        self.content.sysctls.clear();
+        self.write_or_clear()
+    }
+
+    fn write_or_clear(&mut self) -> Result<(), SetupError> {
+        if self.content == Content::here() { self.clear() } else { self.write() }
     }
 
     /// Forgets everything: it is taken back.

@@ -4,6 +4,7 @@
 //! Nothing is changed that is not written down first (`journal`): a gateway that was killed leaves a note by which the
 //! next one cleans up. TAP interfaces, with their addresses and settings, vanish with the process and need no note.
 
+mod bridge;
 mod journal;
 mod link;
 mod rules;
@@ -191,8 +192,8 @@ impl HostSetup {
     }
 
     fn remove_rules(&mut self) -> Result<(), SetupError> {
-        self.journal.content().undo();
-        self.journal.clear()
+        self.journal.content().undo_rules();
+        self.journal.forget_rules()
     }
 
     /// A network that lies in one of the host's, or around it, would take its traffic away. A wider route (a company's

@@ -338,3 +338,86 @@ fn what_nft_says_is_passed_on() {
         assert_eq!(output("nft list tables"), "", "nothing is half there");
     });
 }
+
+/// What the host has in its bridges: names of ports by bridge.
+fn ports(bridge: &str) -> Vec<String> {
+    let listing = output(&format!("ip -o link show master {bridge}"));
+    let name = |line: &str| Some(line.split(": ").nth(1)?.split('@').next()?.to_owned());
+    listing.lines().filter_map(name).collect()
+}
+
+#[test]
+fn a_bridge_is_made_with_an_interface_in_it_and_undone() {
+    isolated(|| {
+        let dir = TestDir::new();
+        run("ip link add lan0 type veth peer name far0");
+        let (mut setup, _) = HostSetup::open(dir.path()).unwrap();
+        let tap = Tap::create("sk-test").unwrap();
+        block_on(async {
+            setup.link_up(&tap, [0xFE, 0, 0, 0, 0, 1], 1500).await.unwrap();
+            setup.bridge(&tap, "br-vpn", Some("lan0")).await.unwrap();
+        });
+        assert_eq!(ports("br-vpn"), ["lan0", "sk-test"]);
+        assert!(output("ip -o link show lan0").contains("UP"));
+        // Killed: the TAP is gone with the process, the rest is found in the note.
+        drop(tap);
+        drop(setup);
+        let (setup, cleaned) = HostSetup::open(dir.path()).unwrap();
+        assert_eq!(
+            cleaned,
+            ["switched lan0 off again", "took lan0 out of its bridge", "removed the bridge br-vpn"]
+        );
+        let links = output("ip -o link");
+        assert!(!links.contains("br-vpn") && links.contains("lan0"), "{links}");
+        assert_eq!(setup.undo().unwrap(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_bridge_that_is_there_is_joined_and_stays() {
+    isolated(|| {
+        let dir = TestDir::new();
+        run("ip link add br0 type bridge");
+        run("ip link set br0 up");
+        run("ip address add 192.0.2.1/24 dev br0");
+        let before = output("ip -o link show br0");
+        let (mut setup, _) = HostSetup::open(dir.path()).unwrap();
+        let tap = Tap::create("sk-test").unwrap();
+        block_on(async {
+            setup.link_up(&tap, [0xFE, 0, 0, 0, 0, 1], 1500).await.unwrap();
+            setup.bridge(&tap, "br0", None).await.unwrap();
+        });
+        assert_eq!(ports("br0"), ["sk-test"]);
+        assert_eq!(setup.undo().unwrap(), Vec::<String>::new());
+        drop(tap);
+        assert!(ports("br0").is_empty());
+        assert!(output("ip -o address show br0").contains("192.0.2.1/24"));
+        assert_eq!(
+            before.split_ascii_whitespace().nth(1),
+            output("ip -o link show br0").split_ascii_whitespace().nth(1)
+        );
+    });
+}
+
+#[test]
+fn what_the_host_needs_is_not_put_into_a_bridge() {
+    isolated(|| {
+        let dir = TestDir::new();
+        run("ip link add lan0 type veth peer name far0");
+        run("ip address add 192.0.2.1/24 dev lan0");
+        run("ip link add br1 type bridge");
+        run("ip link set far0 master br1");
+        let (mut setup, _) = HostSetup::open(dir.path()).unwrap();
+        let tap = Tap::create("sk-test").unwrap();
+        let mut refusal = |bridge: &str, interface| {
+            block_on(setup.bridge(&tap, bridge, interface)).unwrap_err().to_string()
+        };
+        let said = refusal("br-vpn", Some("lan0"));
+        assert!(said.contains("192.0.2.1") && said.contains("hint: make a bridge"), "{said}");
+        assert!(refusal("br-vpn", Some("far0")).contains("in another one"));
+        assert!(refusal("br-vpn", Some("none0")).contains("no such interface"));
+        assert!(refusal("lan0", None).contains("it is none"));
+        // What was begun is taken back, by a reload that names none of it or at the end.
+        assert_eq!(setup.leave_bridges(&[]).unwrap(), ["removed the bridge br-vpn"]);
+    });
+}

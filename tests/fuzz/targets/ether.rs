@@ -80,7 +80,7 @@ fn clamp(bytes: &[u8], mss: u16) {
     let differing = bytes.iter().zip(&clamped).filter(|(a, b)| a != b).count();
     assert_eq!(clamped.len(), bytes.len());
     assert!(differing <= 4);
-    assert_eq!(changed || differing == 0, true, "an unchanged packet is unchanged");
+    assert!(changed || differing == 0, "an unchanged packet is unchanged");
     if !changed {
         return;
     }

@@ -114,8 +114,8 @@ impl World {
                 frame.put_front(&[to.0, own.0].concat());
                 self.forward(port, frame);
             }
-            op::PACKET => self.from_link(client, rest),
-            op::CARD => self.to_card(client, PacketBuf::from_slice(rest)),
+            op::PACKET => self.send_from(client, rest),
+            op::CARD => self.receive_at(client, PacketBuf::from_slice(rest)),
             op::TIME => self.pass(Duration::from_secs(number(argument) as u64)),
             op::CLIENT => {
                 if self.ports[client].ingress.take().is_some() {
@@ -154,7 +154,7 @@ impl World {
         );
     }
 
-    fn from_link(&mut self, client: usize, packet: &[u8]) {
+    fn send_from(&mut self, client: usize, packet: &[u8]) {
         let (now, view) = (self.now, self.hub.view().clone());
         let Some(card) = &mut self.ports[client].card else { return };
         // The link's own address, or nothing would ever pass.
@@ -167,7 +167,7 @@ impl World {
         frames.into_iter().for_each(|frame| self.forward(client, frame));
     }
 
-    fn to_card(&mut self, client: usize, frame: PacketBuf) {
+    fn receive_at(&mut self, client: usize, frame: PacketBuf) {
         for frame in self.card(client, frame) {
             self.forward(client, frame);
         }

@@ -12,6 +12,7 @@ mod config;
 mod device;
 mod esp;
 mod ether;
+mod filter;
 mod foreign;
 mod hub;
 mod ike;
@@ -70,6 +71,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("foreign", foreign::foreign, Cost::Parser),
     target("state", state::state, Cost::Machine),
     target("name", name::name, Cost::Parser),
+    target("filter", filter::filter, Cost::Parser),
     target("ike", ike::ike, Cost::Machine),
     target("lns", lns::lns, Cost::Machine),
     target("link", link::link, Cost::Machine),

@@ -55,16 +55,15 @@ fn information(bytes: &[u8]) {
         Some(ChapPacket::Success { message, .. } | ChapPacket::Failure { message, .. }) => failure(message),
         None => {}
     }
-    if let Some(packet) = same_again!(PapPacket, bytes) {
-        if let PapPacket::Request { name, password, .. } = packet
-            && password.len() > name.len() + 40
-        {
-            let shown = format!("{packet:?}");
-            assert!(
-                !shown.as_bytes().windows(password.len()).any(|part| part == password),
-                "a password is shown"
-            );
-        }
+    if let Some(packet) = same_again!(PapPacket, bytes)
+        && let PapPacket::Request { name, password, .. } = packet
+        && password.len() > name.len() + 40
+    {
+        let shown = format!("{packet:?}");
+        assert!(
+            !shown.as_bytes().windows(password.len()).any(|part| part == password),
+            "a password is shown"
+        );
     }
     match same_again!(EapPacket, bytes) {
         Some(EapPacket::Request { kind, data, .. } | EapPacket::Response { kind, data, .. }) => {

@@ -274,6 +274,9 @@ impl Gateway {
     }
 
     fn pass_on(&mut self, clock: Clock, out: gatehouse::Output) {
+        for worker in &mut self.workers {
+            worker.set_standings(&out.standings);
+        }
         for answer in out.answers {
             let n = usize::from(answer.link().worker.0);
             let mut effects = Effects::default();
