@@ -17,6 +17,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("penalty", &[]),
         ("wire", &["packet"]),
         ("doctor", &["wire", "packet"]),
+        ("import", &["config"]),
+        ("profile", &[]),
         ("crypto", &["packet", "entropy", "wire"]),
         ("identity", &["crypto", "packet", "entropy"]),
         ("ike", &["wire", "crypto", "packet", "timer", "entropy"]),

@@ -676,6 +676,50 @@ fn clients_md_has_every_cause_and_no_other() {
     assert_nothing(&wrong);
 }
 
+/// `docs/stories.md`: each row names a cause that exists and tests that run, and those without a row are named as such.
+#[test]
+fn stories_md_has_a_test_for_each_cause_that_it_claims() {
+    let (causes, tests, scenarios) = (causes(), all_tests(), all_scenarios());
+    let document = read(&root().join("docs/stories.md"));
+    let exists = |name: &str| match name.strip_prefix("interop: ") {
+        Some(scenario) => scenarios.contains(scenario),
+        None => tests.contains(name),
+    };
+    let mut wrong = Vec::new();
+    let mut rows = 0;
+    for (line, text) in visible(&document) {
+        let cells: Vec<&str> = text.split('|').map(str::trim).collect();
+        let ["", _, cause, soon, proof, ""] = cells.as_slice() else { continue };
+        let cause = cause.trim_matches('`');
+        if cause == "cause" || cause.starts_with("---") {
+            continue;
+        }
+        rows += 1;
+        if !causes.contains(cause) {
+            wrong.push(format!("stories.md:{line}: there is no cause {cause}"));
+        }
+        if !matches!(*soon, "" | "yes") {
+            wrong.push(format!("stories.md:{line}: `soon` is yes or empty"));
+        }
+        let names = backticked(proof);
+        wrong.extend(
+            names.iter().filter(|name| !exists(name)).map(|n| format!("stories.md:{line}: no test `{n}`")),
+        );
+        if names.is_empty() {
+            wrong.push(format!("stories.md:{line}: {cause} has no test"));
+        }
+    }
+    let open = document.split("Not reproduced yet:").nth(1).unwrap_or_default();
+    wrong.extend(
+        backticked(open)
+            .iter()
+            .filter(|n| !causes.contains(**n))
+            .map(|n| format!("stories.md: no cause {n}")),
+    );
+    assert!(rows >= 30, "{rows} rows are read");
+    assert_nothing(&wrong);
+}
+
 /// The error numbers that `sekisho ctl why` says clients show.
 fn shown_numbers() -> BTreeSet<String> {
     let tokens = rust_tokens(&read(&root().join("src/story/shown.rs")));

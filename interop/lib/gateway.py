@@ -58,7 +58,7 @@ class Sekisho:
 
     def start(self):
         path = self.folder / "gateway.yaml"
-        path.write_text(yaml(self.config))
+        path.write_text(self.config if isinstance(self.config, str) else yaml(self.config))
         path.chmod(0o600)
         self.mark = self.log_path.stat().st_size
         self.process = spawn(BINARY, "run", "--config", path, "--state-dir", self.folder / "state", "--log-format", "json",

@@ -12,7 +12,9 @@ mod edit_file;
 mod first_run;
 mod hooks;
 mod hub;
+mod import;
 mod password;
+mod profile;
 mod psk;
 mod start;
 mod up;
@@ -48,6 +50,10 @@ enum Command {
     Hub(hub::Hub),
     /// Pre-shared keys: a new one, with time for everybody to change over.
     Psk(psk::Psk),
+    /// What a user's device imports to connect, or the steps by hand.
+    Profile(profile::Profile),
+    /// Take over users and keys of SoftEther VPN Server, or of pppd and strongSwan.
+    Import(import::Import),
     /// Print the NT hash of a password, to be stored instead of it (`nt_hash`).
     Hash,
     /// Act as many native clients against an L2TP/IPsec server and measure.
@@ -136,6 +142,8 @@ pub(crate) fn main() -> ExitCode {
         Command::User(user) => user::user(&user),
         Command::Hub(hub) => hub::hub(&hub),
         Command::Psk(psk) => psk::psk(&psk),
+        Command::Profile(wanted) => profile::profile(&wanted),
+        Command::Import(wanted) => import::import(&wanted),
         Command::Hash => password::print_hash(),
         Command::Bench(bench) => bench::bench(&bench),
         Command::Completion { shell } => hooks::completion(shell),
@@ -196,6 +204,9 @@ mod tests {
             "sekisho psk rotate --until 2099-12-31 --hub GUESTS",
             "sekisho psk list --show",
             "sekisho hash",
+            "sekisho profile jiro@OFFICE --for ios --server vpn.example.org --route 10.60.0.0/16 --out x --qr",
+            "sekisho import --softether vpn_server.config --out a.yaml",
+            "sekisho import --chap-secrets a --ipsec-secrets b --hub OFFICE",
             "sekisho doctor --json --stun stun.example.org:3478 --name vpn.example.org --target-host 10.60.0.9",
             "sekisho bench load --server 127.0.0.1 --psk k --user u --password p --size 64,imix --burst 1,44",
             "sekisho bench hold --server 127.0.0.1 --psk k --user u{n} --password p --clients 10",

@@ -26,3 +26,4 @@ mod penalty;
 mod policies;
 mod rekey;
 mod traffic;
+mod within;

@@ -13,6 +13,7 @@ mod device;
 mod esp;
 mod ether;
 mod filter;
+mod foreign;
 mod hub;
 mod ike;
 mod initiator;
@@ -67,6 +68,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("ppp", ppp::ppp, Cost::Parser),
     target("ether", ether::ether, Cost::Parser),
     target("config", config::config, Cost::Machine),
+    target("foreign", foreign::foreign, Cost::Parser),
     target("state", state::state, Cost::Machine),
     target("name", name::name, Cost::Parser),
     target("filter", filter::filter, Cost::Parser),
