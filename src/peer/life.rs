@@ -273,8 +273,6 @@ impl Peer {
         if silent >= patience {
             let newest = self.seats.last().map(|seat| &seat.attempt);
             let cause = self.attempt.as_ref().or(newest).map_or(Cause::LinkLost, Attempt::cause_of_silence);
-            let cause =
-                if cause == Cause::LinkLost && self.has_strayed(cx) { Cause::NatMappingLost } else { cause };
             self.close(cx, cause);
             return;
         }
@@ -372,6 +370,8 @@ impl Peer {
     ) {
         // What was suspected before the end came is its reason; the end is only how it showed.
         let cause = attempt.suspected().unwrap_or(cause);
+        let strayed = cause == Cause::LinkLost && self.has_strayed(cx);
+        let cause = if strayed { Cause::NatMappingLost } else { cause };
         attempt.path = self.data_path;
         if !note.is_empty() {
             attempt.detail_mut().note = note;

@@ -232,7 +232,8 @@ impl Attempt {
         }
         if stage > self.stage {
             self.stage = stage;
-            self.suspected = None;
+            // Traffic on a link says nothing about packets longer than its own.
+            self.suspected.take_if(|cause| *cause != Cause::MtuBlackHole);
         }
     }
 
