@@ -317,6 +317,7 @@ impl Gatehouse {
             hub.handle_timeout(clock.now, &mut events);
             self.carry_out(id, events, out);
         }
+        self.dues.file(&self.hubs);
     }
 
     fn carry_out(&self, hub: HubId, events: crate::hub::Output, out: &mut Output) {

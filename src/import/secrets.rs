@@ -39,9 +39,24 @@ pub fn chap_secrets(content: &str, hub: &str, found: &mut Found) {
             users.push(User { name: client.clone(), secret, address, disabled: false, expires: None });
         }
     }
+    let network = users.iter().find_map(|user| user.address).map(|address| address.octets());
+    for user in &mut users {
+        let outside = user
+            .address
+            .filter(|address| network.is_none_or(|network| address.octets()[..3] != network[..3]));
+        if let Some(address) = outside {
+            user.address = None;
+            found.left_out.push(format!("user {}: {address} is not in the network of the others", user.name));
+        }
+    }
+    // The file says nothing of the network; that of the addresses it is, as far as one can tell.
+    let network = network.map(|[a, b, c, _]| format!("{a}.{b}.{c}.0/24"));
     match found.hubs.iter_mut().find(|other| other.name.eq_ignore_ascii_case(hub)) {
-        Some(hub) => hub.users.extend(users),
-        None => found.hubs.push(super::Hub { name: hub.to_owned(), users, ..super::Hub::default() }),
+        Some(hub) => {
+            hub.users.extend(users);
+            hub.network = hub.network.take().or(network);
+        }
+        None => found.hubs.push(super::Hub { name: hub.to_owned(), network, users, ..super::Hub::default() }),
     }
 }
 

@@ -56,7 +56,11 @@ pub fn softether(content: &str) -> Result<Found, String> {
         found.raw_l2tp = ipsec.flag("L2TP_Raw").unwrap_or(false);
         let named = ipsec.value("L2TP_DefaultHub");
         found.default_hub = named.and_then(|name| {
-            found.hubs.iter().find(|hub| hub.name.eq_ignore_ascii_case(name)).map(|hub| hub.name.clone())
+            found
+                .hubs
+                .iter()
+                .find(|hub| hub.name.eq_ignore_ascii_case(&allowed(name)))
+                .map(|hub| hub.name.clone())
         });
         if ipsec.flag("EtherIP_IPsec") == Some(true) {
             found.left_out.push("EtherIP over IPsec: not served here".to_owned());
@@ -78,9 +82,18 @@ pub fn softether(content: &str) -> Result<Found, String> {
     Ok(found)
 }
 
+/// A name that a hub may have here.
+fn allowed(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    name.chars().map(|c| if fits(c) { c } else { '-' }).take(64).collect()
+}
+
 fn take_hub(block: &Block, left_out: &mut Vec<String>) -> Hub {
-    let mut hub = Hub { name: block.name.clone(), ..Hub::default() };
+    let mut hub = Hub { name: allowed(&block.name), ..Hub::default() };
     let mut left = |what: String| left_out.push(format!("hub {}: {what}", block.name));
+    if hub.name != block.name {
+        left(format!("it is called {} here", hub.name));
+    }
     if block.flag("Online") == Some(false) {
         left("it was offline; here `sekisho ctl hub offline` does that while it runs".to_owned());
     }

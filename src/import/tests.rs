@@ -81,9 +81,9 @@ fn softether_moves_in() {
     let text = yaml(&found);
     for wanted in [
         "- key: \"a long key of$2024 characters\"",
-        "default_hub: \"HUB one\"",
+        "default_hub: \"HUB-one\"",
         "raw_l2tp: true",
-        "  \"HUB one\":\n    network: 192.168.30.0/24\n    gateway: 192.168.30.1\n    dhcp: { range: 192.168.30.10-192.168.30.200, dns: [9.9.9.9], domain: \"office.example\" }",
+        "  \"HUB-one\":\n    network: 192.168.30.0/24\n    gateway: 192.168.30.1\n    dhcp: { range: 192.168.30.10-192.168.30.200, dns: [9.9.9.9], domain: \"office.example\" }",
         "\"jiro\": { nt_hash: \"8846f7eaee8fb117ad06bdd830b7586c\", expires: 2099-12-31 }",
         "disabled: true",
         "  \"LAB\":\n    network: 10.61.0.0/24",
@@ -100,6 +100,7 @@ fn softether_moves_in() {
         "EtherIP",
         "local bridges",
         "group staff",
+        "hub HUB one: it is called HUB-one here",
         "hub LAB: it was offline",
     ] {
         assert!(left.contains(wanted), "{wanted} is not in: {left}");

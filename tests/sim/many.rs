@@ -154,7 +154,9 @@ fn a_dead_clients_port_is_used_by_another() {
         assert_eq!(world[b].strays, 0, "{name}: the dead's packets go to nobody else");
         assert_eq!(ports(&world, "yas"), port_of_a, "{name}: same port");
         assert!(world.ping(b, OFFICE_GATEWAY), "{name}");
-        assert_eq!(world.gateway().sessions(), 2, "{name}: one did not take the other's place");
+        // An Apple device says INITIAL-CONTACT: whatever its path carried before is over.
+        let both = if name.starts_with("ios") || name.starts_with("mac") { 1 } else { 2 };
+        assert_eq!(world.gateway().sessions(), both, "{name}: one did not take the other's place");
         // What is still sent to the dead does not disturb the living, and the dead is found out in time.
         world.run_for(Duration::from_secs(400));
         assert!(world.ping(b, OFFICE_GATEWAY), "{name}");

@@ -54,7 +54,7 @@ pub type Way = Vec<Step>;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EditError {
     /// It cannot be read.
-    #[error("this is not YAML (or more than one document): `sekisho check` says where")]
+    #[error("this is not YAML (or more than one document, or has tags): `sekisho check` says where")]
     NotYaml,
     /// What is to be changed is not there.
     #[error("there is no {0}")]

@@ -63,9 +63,10 @@ pub(super) fn after_colon(text: &str, key_end: usize) -> Option<usize> {
 pub(super) fn tree(text: &str) -> Option<Node> {
     let mut offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     offsets.push(text.len());
-    let mut walk = Walk { text, offsets, open: Vec::new(), done: Vec::new(), documents: 0 };
+    let mut walk = Walk { text, offsets, open: Vec::new(), done: Vec::new(), documents: 0, tagged: false };
     Parser::new_from_str(text).load(&mut walk, true).ok()?;
-    (walk.documents == 1 && walk.open.is_empty() && walk.done.len() == 1).then(|| walk.done.pop())?
+    (walk.documents == 1 && !walk.tagged && walk.open.is_empty() && walk.done.len() == 1)
+        .then(|| walk.done.pop())?
 }
 
 struct Walk<'a> {
@@ -77,6 +78,8 @@ struct Walk<'a> {
     /// Nodes that have ended and have no parent yet.
     done: Vec<Node>,
     documents: usize,
+    /// Tags (`!x`) change what a text means; a configuration has none.
+    tagged: bool,
 }
 
 struct Open {
@@ -150,6 +153,11 @@ impl Walk<'_> {
 
 impl<'input> SpannedEventReceiver<'input> for Walk<'_> {
     fn on_event(&mut self, event: Event<'input>, span: Span) {
+        self.tagged |= match &event {
+            Event::Scalar(_, _, _, tag) => tag.is_some(),
+            Event::MappingStart(_, tag) | Event::SequenceStart(_, tag) => tag.is_some(),
+            _ => false,
+        };
         match event {
             Event::DocumentStart(_) => self.documents += 1,
             Event::Scalar(value, style, ..) => self.scalar(&value, style, span),
