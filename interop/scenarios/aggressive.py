@@ -16,11 +16,11 @@ def scenario(rig):
     rig.check("Aggressive Mode" in client.log("charon.log"), "the client's log shows Aggressive Mode")
     client.disconnect()
     for what, change in {"a name that is no group": {"left_id": "keyid:marketing"},
-                         "the key for everybody": {"psk": PSK}}.items():
+                         "the key for everybody": {"left_id": SALES, "psk": PSK}}.items():
         mark = rig.gateway.position()
         outcome = client.try_connect(**change)
         rig.check(outcome.status in (10, 11), f"{what}: refused in IKE")
-        cause = "aggressive_mode_refused" if "left_id" in change else "wrong_psk"
+        cause = "wrong_psk" if "psk" in change else "aggressive_mode_refused"
         rig.gateway.attempt(since=mark, cause=cause)
         client.disconnect()
     client.connect(aggressive=False, left_id="", psk=PSK)
