@@ -28,6 +28,7 @@ pub mod peer;
 pub mod shell;
 pub mod story;
 pub mod uplink;
+pub mod usernat;
 pub mod worker;
 
 pub mod client;

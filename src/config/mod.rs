@@ -11,6 +11,7 @@
 //! Nothing here opens a file or reads a clock: text, file mode and the time come in as arguments, so that a test can
 //! say what the day is.
 
+mod address_source;
 mod amount;
 mod calendar;
 pub mod changes;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use crate::crypto::Secret;
 pub use crate::identity::account::Credential;
+pub use address_source::AddressSource;
 pub use amount::{Rate, Volume};
 pub use calendar::{Hours, Offset};
 pub use changes::{Change, Effect, Touches};

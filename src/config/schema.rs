@@ -4,7 +4,7 @@
 //! a field is the short form of its section in `docs/configuration.md`.
 
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Uplink};
+use super::{AddressRange, AddressSource, Date, Hours, Limit, Network, Offset, Rate, Secret, Span, Uplink};
 use crate::ppp::AuthMethod;
 use serde::{
     Deserialize, Deserializer,
@@ -205,6 +205,9 @@ with_rules! {
         pub network: Network,
         /// The gateway's own address in it; the first one of the network unless said.
         pub gateway: Option<Ipv4Addr>,
+        /// Where clients' addresses come from.
+        #[serde(default)]
+        pub address: AddressSource,
         /// Addresses and what is handed out with them.
         #[serde(default)]
         pub dhcp: Dhcp,

@@ -68,6 +68,8 @@ pub struct Gatehouse {
     /// The name servers of the host, for hubs that pass them on.
     host_dns: Vec<std::net::Ipv4Addr>,
     entropy: Entropy,
+    /// What is said for links that have gone.
+    goodbyes: Vec<ServiceFrame>,
 }
 
 impl Gatehouse {
@@ -90,6 +92,7 @@ impl Gatehouse {
             stories: Stories::default(),
             host_dns,
             entropy: entropy.fork(),
+            goodbyes: Vec::new(),
         };
         for hub in &config.hubs {
             gatehouse.add_hub(clock.now, hub);
@@ -250,6 +253,7 @@ impl Gatehouse {
                 out.answers.push(answer);
             }
             Ask::Leave { link, .. } => self.leave(clock, link),
+            Ask::Leased { link, address, release } => self.leased(clock, link, address, release, out),
             Ask::Notice { hub, notice } => {
                 let mut events = crate::hub::Output::default();
                 if let Some(owner) = self.hub_mut(hub) {
@@ -265,6 +269,7 @@ impl Gatehouse {
                 self.stories.keep(*record);
             }
         }
+        out.frames.append(&mut self.goodbyes);
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
@@ -276,6 +281,7 @@ impl Gatehouse {
     /// Ends sessions whose time is over; ages tables and leases.
     pub fn handle_timeout(&mut self, clock: Clock, out: &mut Output) {
         self.end_what_is_over(clock, out);
+        out.frames.append(&mut self.goodbyes);
         for n in 0..self.hubs.len() {
             let Some(hub) =
                 self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now))
@@ -319,6 +325,7 @@ impl Gatehouse {
         let known = self.sessions.get(link).is_some();
         if known {
             self.evict(clock, link, cause, &mut out.answers);
+            out.frames.append(&mut self.goodbyes);
         }
         known
     }

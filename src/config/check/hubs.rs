@@ -1,7 +1,7 @@
 //! Rules of the hubs: names, networks, ranges.
 
 use super::{Check, DAY, MINUTE, Path, in_order, model, same_name, schema};
-use crate::config::{Dns, Network};
+use crate::config::{AddressSource, Dns, Network};
 use std::net::Ipv4Addr;
 
 /// IPCP has a first and a second server, and DHCP clients look at three or four.
@@ -58,8 +58,14 @@ impl Check<'_> {
             let hint = Some("`uplink: none` is a hub without one");
             self.error(&rules.key("max_macs"), "with 0 nothing comes in from the uplink".to_owned(), hint);
         }
+        if hub.address == AddressSource::LanDhcp && !hub.uplink.is_lan() {
+            let hint = Some("such as uplink: { bridge: br0 }");
+            let message =
+                format!("with `uplink: {}` there is no LAN whose DHCP server could be asked", hub.uplink);
+            self.error(&path.key("address"), message, hint);
+        }
         let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink.clone(), hub.uplink_rules);
-        model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, users }
+        model::Hub { name, network, gateway, address: hub.address, dhcp, uplink, uplink_rules, users }
     }
 
     /// `@` and `\` part user and hub when somebody logs in, and `none` means no hub.
