@@ -20,6 +20,7 @@ const PARTS: &[(&str, u32)] = &[
     ("PPP", 10),
     ("NAME", 8),
     ("HUB", 12),
+    ("UPLINK", 5),
     ("SUITE", 8),
     ("KIND", 12),
     ("MANY", 6),
