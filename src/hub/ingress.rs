@@ -242,8 +242,11 @@ impl Ingress {
         if self.leases
             && let Some(talk) = leasing::talk(self.owner.mac, self.owner.address, bytes, &frame)
         {
+            if talk == Talk::Probe {
+                return self.forward_many(look, &frame);
+            }
             // Servers are in the LAN: other clients need not hear it.
-            if talk == Talk::Probe || frame.destination.is_multicast() {
+            if frame.destination.is_multicast() {
                 return self.take_flood(look, Some(Scope::Trunks)).map(|()| Forward::Flood(Scope::Trunks));
             }
             return self.forward_one(look, &frame);

@@ -104,6 +104,8 @@ pub struct Client {
     renew_at: Instant,
     rebind_at: Instant,
     ends_at: Instant,
+    /// Until then somebody waits for the first address.
+    give_up_at: Instant,
 }
 
 impl Client {
@@ -123,6 +125,7 @@ impl Client {
             renew_at: now,
             rebind_at: now,
             ends_at: now + PATIENCE,
+            give_up_at: now + PATIENCE,
         };
         client.discover(now, send);
         client
@@ -183,7 +186,7 @@ impl Client {
                 Ok(self.acknowledged(now, &message, send))
             }
             (State::Requesting, MessageType::NAK) => {
-                self.restart(now, send);
+                self.restart(now);
                 Ok(None)
             }
             (State::Renewing | State::Rebinding, MessageType::NAK) => Ok(Some(self.lose())),
@@ -200,7 +203,7 @@ impl Client {
             let mut message = self.message(MessageType::DECLINE);
             self.name_lease(&mut message);
             send(self.frame(&message, None));
-            self.restart(now, send);
+            self.restart(now);
         }
         None
     }
@@ -226,7 +229,7 @@ impl Client {
                 self.request(now, send);
                 if self.wait > FIRST_WAIT * 4 {
                     // The server that made the offer has gone.
-                    self.restart(now, send);
+                    self.restart(now);
                 }
             }
             State::Probing => {
@@ -293,14 +296,14 @@ impl Client {
         self.wait *= 2;
     }
 
-    fn restart(&mut self, now: Instant, send: &mut impl FnMut(PacketBuf)) {
+    fn restart(&mut self, now: Instant) {
         self.state = State::Selecting;
         self.lease = None;
         self.xid = 0;
         self.wait = FIRST_WAIT;
+        self.ends_at = self.give_up_at;
         // A server that offers and refuses in turn must not make a storm of it.
         self.due = Some((now + FIRST_WAIT).min(self.ends_at));
-        let _ = send;
     }
 
     fn acknowledged(
