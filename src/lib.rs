@@ -30,6 +30,7 @@ pub mod penalty;
 pub mod shell;
 pub mod story;
 pub mod uplink;
+pub mod usernat;
 pub mod worker;
 
 pub mod client;

@@ -81,6 +81,8 @@ pub struct Gatehouse {
     /// The name servers of the host, for hubs that pass them on.
     host_dns: Vec<std::net::Ipv4Addr>,
     entropy: Entropy,
+    /// What is said for links that have gone.
+    goodbyes: Vec<ServiceFrame>,
 }
 
 impl Gatehouse {
@@ -107,6 +109,7 @@ impl Gatehouse {
             stories: Stories::default(),
             host_dns,
             entropy: entropy.fork(),
+            goodbyes: Vec::new(),
         };
         for hub in &config.hubs {
             gatehouse.add_hub(clock.now, hub);
@@ -270,6 +273,7 @@ impl Gatehouse {
                 self.queue.remove(link);
                 self.leave(clock, link);
             }
+            Ask::Leased { link, address, release } => self.leased(clock, link, address, release, out),
             Ask::Notice { hub, notice } => {
                 let mut events = crate::hub::Output::default();
                 if let Some(owner) = self.hub_mut(hub) {
@@ -287,6 +291,7 @@ impl Gatehouse {
             }
         }
         self.tell_standings(out);
+        out.frames.append(&mut self.goodbyes);
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
@@ -302,6 +307,7 @@ impl Gatehouse {
         self.judge_those_who_waited(clock, out);
         self.penalties.handle_timeout(clock.now, &mut self.standings);
         self.tell_standings(out);
+        out.frames.append(&mut self.goodbyes);
         for n in 0..self.hubs.len() {
             let Some(hub) =
                 self.hubs.get_mut(n).filter(|hub| hub.poll_timeout().is_some_and(|at| at <= clock.now))
@@ -346,6 +352,7 @@ impl Gatehouse {
         if known {
             self.evict(clock, link, cause, &mut out.answers);
             self.tell_standings(out);
+            out.frames.append(&mut self.goodbyes);
         }
         known
     }

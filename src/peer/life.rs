@@ -172,6 +172,7 @@ impl Peer {
             .map(|seat| seat.session)
             .collect();
         for session in due {
+            self.lease_timeout(cx, session);
             let mut out = ppp::Output::default();
             if let Some(seat) = self.seat(session) {
                 seat.link.handle_timeout(cx.now, &mut out);
@@ -305,6 +306,10 @@ impl Peer {
             State::Joined(member) => {
                 cx.out.asks.push(Ask::Leave { link, cause });
                 cx.out.freed_ports.push(member.port);
+            }
+            State::Leasing(leasing) => {
+                cx.out.asks.push(Ask::Leave { link, cause });
+                cx.out.freed_ports.push(leasing.port);
             }
             // The gatehouse's answer brings the port back.
             State::Waiting | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),

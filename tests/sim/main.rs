@@ -17,6 +17,7 @@ mod connect;
 mod control;
 mod ends;
 mod hostile;
+mod leasing;
 mod limits;
 mod many;
 mod moves;
