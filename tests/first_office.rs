@@ -1,5 +1,5 @@
 //! `docs/first-office.md` does what it says: its commands are taken out of the page and run, from an empty directory.
-#![expect(clippy::unwrap_used, reason = "a test that cannot prepare its files has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot prepare its files has failed")]
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 

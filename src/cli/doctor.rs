@@ -212,9 +212,11 @@ fn private_instance(config: &Config, to: SocketAddr) -> anyhow::Result<Vec<Line>
         .context("cannot start a gateway")?;
     let mut child = Child(child);
     let socket = directory.0.join(sekisho::shell::control_socket::FILE_NAME);
-    let deadline = Instant::now() + Duration::from_secs(5);
+    #[expect(clippy::disallowed_methods, reason = "a command that waits for a process")]
+    let clock = Instant::now;
+    let deadline = clock() + Duration::from_secs(5);
     while ctl_link::ask(&socket, &Command::Status {}, &mut drop).is_err() {
-        if child.0.try_wait().ok().flatten().is_some() || Instant::now() > deadline {
+        if child.0.try_wait().ok().flatten().is_some() || clock() > deadline {
             let said = child.last_words();
             anyhow::bail!("a gateway of our own did not start: {}", said.lines().next().unwrap_or_default());
         }

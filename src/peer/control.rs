@@ -96,10 +96,10 @@ impl Peer {
         tracing::info!(peer = %sa.path, spi = %format_args!("{:08x}", sa.inbound_spi), suite, udp = sa.udp_encap,
             step = "ipsec_up", "ESP SAs up");
         let inbound_spi = sa.inbound_spi;
-        let of_cookies = |ike: &Box<ike::Ike>| {
+        let of_cookies = |ike: &ike::Ike| {
             ike.isakmp_sas().find(|known| known.cookies == sa.cookies).map(|known| known.suite)
         };
-        let phase1 = self.ike.as_ref().and_then(of_cookies);
+        let phase1 = self.ike.as_deref().and_then(of_cookies);
         let ike = phase1.map(|suite| suite.to_string()).unwrap_or_default();
         let protection = phase1.map(|phase1| describe_protection(phase1, &sa));
         let first = self.sad.is_empty();

@@ -1,4 +1,8 @@
 //! What `sekisho user`, `hub` and `psk` do to a configuration's text. Names are found in any case, as everywhere.
+#![allow(
+    clippy::useless_vec,
+    reason = "a path is a vector wherever it goes; what takes it would take an array as well"
+)]
 
 use super::{Document, EditError, Fragment, Step};
 use crate::identity::same_name;

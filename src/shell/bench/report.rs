@@ -228,12 +228,11 @@ impl fmt::Display for Traffic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rate = self.rate.map_or("flat out".to_owned(), |rate| format!("{rate} a second and flow"));
         write!(f, "\n{} bytes in bursts of {}, {rate}: ", self.sizes, self.burst)?;
-        match &self.server {
-            Some(PerPacket { us_per_packet, percent, packets_per_sleep }) => write!(
+        if let Some(PerPacket { us_per_packet, percent, packets_per_sleep }) = &self.server {
+            write!(
                 f,
                 "server {us_per_packet:.2} us CPU per packet, {percent:.0} % of a core, {packets_per_sleep:.1} packets a sleep; "
-            )?,
-            None => {}
+            )?;
         }
         writeln!(f, "clients {:.0} %", self.own_percent)?;
         for class in &self.classes {
