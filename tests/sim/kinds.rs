@@ -36,7 +36,7 @@ fn suites(world: &World, client: ClientId) -> (IkeSuite, EspSuite) {
 }
 
 /// A message of Phase 1 that the gateway sent in the clear: message 2 or 4.
-fn in_clear<'a>(heard: &'a [(Direction, Packet)]) -> impl Iterator<Item = &'a [u8]> {
+fn in_clear(heard: &[(Direction, Packet)]) -> impl Iterator<Item = &[u8]> {
     heard.iter().filter(|(direction, _)| *direction == Direction::FromGateway).filter_map(|(_, packet)| {
         let header = packet.ike_header()?;
         (header.exchange == ExchangeType::IDENTITY_PROTECTION && !header.is_encrypted())

@@ -8,7 +8,7 @@
 /// The way through these keys and indices.
 #[macro_export]
 macro_rules! config_path {
-    ($($step:expr),* $(,)?) => { vec![$($crate::config::edit::Step::from($step)),*] };
+    ($($step:expr),* $(,)?) => { Vec::from([$($crate::config::edit::Step::from($step)),*]) };
 }
 
 mod fragment;

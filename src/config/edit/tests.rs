@@ -273,7 +273,7 @@ fn write(tree: &Tree, indent: usize, flow: bool, noise: &mut impl FnMut() -> usi
                 out.push_str(["", " ", "  "][noise() % 3]);
                 out.push_str(&format!("{key}: "));
                 write(value, 0, true, noise, out);
-                if at + 1 < entries.len() || noise() % 4 == 0 {
+                if at + 1 < entries.len() || noise().is_multiple_of(4) {
                     out.push_str([",", ", ", " ,"][noise() % 3]);
                 }
             }

@@ -121,7 +121,7 @@ impl KeyPair {
             Private::X25519(private) => {
                 // RFC 7748 section 6.1: an all-zero result means a point of small order; the library refuses it.
                 let remote = UnparsedPublicKey::new(private.algorithm(), remote);
-                agreement::agree(private, &remote, DhError::OutOfRange, |x| Ok(Secret::from(x)))
+                agreement::agree(private, remote, DhError::OutOfRange, |x| Ok(Secret::from(x)))
             }
         }
     }

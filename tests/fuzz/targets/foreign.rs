@@ -45,7 +45,7 @@ pub(super) fn foreign(bytes: &[u8]) {
 fn edit(text: &str) {
     let Ok(mut document) = Document::parse(text) else { return };
     let before = document.text().to_owned();
-    let hubs = document.keys(&vec!["hubs".into()]);
+    let hubs = document.keys(&["hubs".into()]);
     for hub in hubs {
         let secret = NewSecret::Password("a password");
         let user = NewUser { hub: &hub, name: "somebody new", secret, group: None, address: None };
