@@ -23,6 +23,7 @@ pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
         ike::Event::Refused(refusal) => {
             let cause = cause_of_refusal(refusal);
             attempt.suspect(cause);
+            attempt.guesses = attempt.guesses.saturating_add(u16::from(cause == Cause::WrongPsk));
             let detail = attempt.detail_mut();
             detail.client = refusal.hint.to_string();
             detail.offered = refusal.offered.join(", ");
