@@ -28,6 +28,7 @@ class Options:
     left_id: str = ""
     right_id: str = "%any"
     aggressive: bool = False
+    l2tp_secret: str = ""  # xl2tpd asks the server to prove that it knows it
     l2tp_port: int = 1701  # 0: a port above 1024, and the IPsec selector leaves it open
     auth: tuple = ("pap", "chap", "mschap-v2")  # what pppd accepts to prove itself with
     mtu: int = 1400
@@ -152,6 +153,7 @@ class Options:
             "debug state = yes",
             "[lac vpn]",
             f"lns = {self.server}",
+            self.l2tp_secret and "challenge = yes",
             "ppp debug = yes",
             "pppoptfile = /etc/ppp/options.vpn",
             "length bit = yes",
@@ -172,7 +174,8 @@ class Options:
             'name "%s"' % self.user.replace("\\", "\\\\"),
             f'password "{self.password}"',
             *self.ppp_extra)
-        return {"xl2tpd/xl2tpd.conf": xl2tpd, "ppp/options.vpn": ppp}
+        secrets = lines(self.l2tp_secret and f"* * {self.l2tp_secret}")
+        return {"xl2tpd/xl2tpd.conf": xl2tpd, "xl2tpd/l2tp-secrets": secrets, "ppp/options.vpn": ppp}
 
 
 def lines(*items):

@@ -23,3 +23,11 @@ def scenario(rig):
     rig.check(not outcome.up, "a hub that does not allow it refuses")
     client.sh("bash /rig/disconnect")
     rig.stop_gateway()
+
+    config["listen"]["l2tp_secret"] = "of the tunnel"
+    rig.start_gateway(config)
+    client.connect(user="alice", password="alice-pw", l2tp_secret="of the tunnel")
+    rig.note("xl2tpd's challenge answered")
+    rig.traffic(client)
+    client.disconnect()
+    rig.stop_gateway()

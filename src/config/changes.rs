@@ -167,6 +167,9 @@ impl List {
         self.field("listen.ports", ports(old), ports(new), Effect::Restart);
         self.field("listen.l2tp_ipsec", old.l2tp_ipsec, new.l2tp_ipsec, Effect::Restart);
         self.field("listen.raw_l2tp", old.raw_l2tp, new.raw_l2tp, Effect::NewConnections);
+        if old.l2tp_secret != new.l2tp_secret {
+            self.push("listen.l2tp_secret", "another secret", Touches::Nobody, Effect::NewConnections);
+        }
     }
 
     fn clients(&mut self, old: &Config, new: &Config) {

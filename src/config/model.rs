@@ -76,6 +76,8 @@ pub struct Listen {
     pub l2tp_ipsec: bool,
     /// Whether L2TP in clear text is served.
     pub raw_l2tp: bool,
+    /// The tunnel secret of L2TP; not empty.
+    pub l2tp_secret: Option<Secret>,
 }
 
 /// UDP ports.

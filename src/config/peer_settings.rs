@@ -51,6 +51,7 @@ impl Config {
             l2tp: Arc::new(l2tp::Settings {
                 hello_idle: PROBE_AFTER,
                 dead_after,
+                secret: self.listen.l2tp_secret.clone(),
                 ..l2tp::Settings::default()
             }),
             habits: ClientHint::ALL.into_iter().map(|(_, kind)| (kind, self.habits(kind, &ppp))).collect(),
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn the_layers_get_what_the_file_says() {
         let text = r#"
-listen: { raw_l2tp: true }
+listen: { raw_l2tp: true, l2tp_secret: "for tunnels" }
 ipsec:
   policy: legacy
   psk:
@@ -118,6 +119,7 @@ workers: 2
         assert_eq!(psks, [(0, None, None), (1, Some(1_798_761_600), None), (2, None, Some("GUESTS"))]);
         assert!(settings.ike.force_udp_encapsulation && settings.raw_l2tp);
         assert!(settings.ike.groups.is_empty(), "without a group, Aggressive Mode is refused");
+        assert_eq!(settings.l2tp.secret.as_deref(), Some(&b"for tunnels"[..]));
         assert_eq!(settings.ppp.mru, 1280);
         assert_eq!(settings.ppp.auth, [AuthMethod::Pap, AuthMethod::MsChapV2]);
         // Until a session has a user, the longest patience of any user.

@@ -72,6 +72,9 @@ pub struct Listen {
     pub l2tp_ipsec: bool,
     /// Whether L2TP in clear text is served, to hubs and users that allow it.
     pub raw_l2tp: bool,
+    /// The tunnel secret of L2TP, for clients that ask us to know it.
+    #[serde(deserialize_with = "optional_secret")]
+    pub l2tp_secret: Option<Secret>,
 }
 
 impl Default for Listen {
@@ -81,6 +84,7 @@ impl Default for Listen {
             ports: Ports::default(),
             l2tp_ipsec: true,
             raw_l2tp: false,
+            l2tp_secret: None,
         }
     }
 }

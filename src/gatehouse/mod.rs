@@ -242,12 +242,8 @@ impl Gatehouse {
         };
         let permit = permit.with_policy(place::uplink_policy(&rules.uplink_rules));
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
-        // That a hub is offline keeps its users out, not its cable.
-        let online = hub.is_online();
-        hub.set_online(true);
-        let opened = hub.open_uplink(now, port, permit);
-        hub.set_online(online);
-        Ok((opened?, hub.view().clone()))
+        let ingress = hub.open_uplink(now, port, permit)?;
+        Ok((ingress, hub.view().clone()))
     }
 
     /// Opens a port that gets a copy of every frame of a hub, and sends none. An administrator has asked for it.
@@ -261,11 +257,8 @@ impl Gatehouse {
         port: PortId,
     ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
-        let online = hub.is_online();
-        hub.set_online(true);
-        let opened = hub.open_uplink(now, port, UplinkPermit::monitor_by_administrator());
-        hub.set_online(online);
-        Ok((opened?, hub.view().clone()))
+        let ingress = hub.open_uplink(now, port, UplinkPermit::monitor_by_administrator())?;
+        Ok((ingress, hub.view().clone()))
     }
 
     /// Handles what a worker asks or tells.

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Passwords that wait at most; more than that is a flood.
 const WAITING: usize = 1024;
 
+/// Guesses that one exchange counts for at most.
+const MOST_GUESSES: u16 = 16;
+
 /// Passwords that wait to be judged.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -88,7 +91,10 @@ impl Gatehouse {
         if record.cause == Cause::WrongPsk
             && let Some(source) = record.source
         {
-            self.penalties.fail(clock.now, source, None, &mut self.standings);
+            // One exchange takes several proofs: each is a guess. Honest clients repeat theirs, which counts once.
+            for _ in 0..record.guesses.clamp(1, MOST_GUESSES) {
+                self.penalties.fail(clock.now, source, None, &mut self.standings);
+            }
         }
     }
 

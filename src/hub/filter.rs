@@ -11,9 +11,10 @@
 //!
 //! An address, a MAC or a port matches as the source's and as the destination's.
 
+use super::access::{Address, Key, Net};
 use crate::wire::ether::{Arp, EtherType, Frame, Mac};
-use crate::wire::inet::{Ipv4, Protocol};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::wire::inet::{Network, Protocol};
+use std::net::IpAddr;
 
 /// The longest expression, in bytes.
 pub const LONGEST: usize = 1024;
@@ -49,8 +50,7 @@ enum Test {
     Or(Vec<Test>),
     And(Vec<Test>),
     Not(Box<Test>),
-    /// An address and the length of its prefix.
-    Net(IpAddr, u8),
+    Net(Net),
     Mac(Mac),
     Port(u16),
     Tagged,
@@ -155,12 +155,11 @@ impl<'a> Words<'a> {
         match word.as_str() {
             "host" => self.value("an address", |text| {
                 let address: IpAddr = text.parse().ok()?;
-                Some(Test::Net(address, if address.is_ipv4() { 32 } else { 128 }))
+                net(address, if address.is_ipv4() { 32 } else { 128 })
             }),
             "net" => self.value("a network such as 10.60.0.0/24", |text| {
                 let (address, prefix) = text.split_once('/')?;
-                let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
-                (prefix <= if address.is_ipv4() { 32 } else { 128 }).then_some(Test::Net(address, prefix))
+                net(address.parse().ok()?, prefix.parse().ok()?)
             }),
             "mac" => self.value("a MAC address", |text| text.parse().ok().map(Test::Mac)),
             "port" => self.value("a port", |text| text.parse().ok().map(Test::Port)),
@@ -193,6 +192,15 @@ fn one_or(mut tests: Vec<Test>, many: fn(Vec<Test>) -> Test) -> Test {
     }
 }
 
+/// Bits behind the prefix are nobody's business.
+fn net(address: IpAddr, prefix: u8) -> Option<Test> {
+    let net = match address {
+        IpAddr::V4(address) => Net::V4(Network::new(address, prefix).ok()?),
+        IpAddr::V6(address) => (prefix <= 128).then_some(Net::V6(address, prefix))?,
+    };
+    Some(Test::Net(net))
+}
+
 fn named(name: &str) -> Option<Test> {
     let udp = |ports: [u16; 2]| {
         let ports = Test::Or(ports.into_iter().map(Test::Port).collect());
@@ -218,75 +226,20 @@ fn named(name: &str) -> Option<Test> {
 struct Facts {
     macs: [Mac; 2],
     vlan: Option<u16>,
-    ethertype: EtherType,
-    hosts: Option<[IpAddr; 2]>,
-    protocol: Option<u8>,
-    ports: Option<[u16; 2]>,
+    hosts: [Option<Address>; 2],
+    key: Key,
 }
 
 impl Facts {
     fn of(bytes: &[u8]) -> Option<Self> {
         let frame = Frame::parse(bytes).ok()?;
-        let mut facts = Self {
-            macs: [frame.source, frame.destination],
-            vlan: frame.vlan,
-            ethertype: frame.ethertype,
-            hosts: None,
-            protocol: None,
-            ports: None,
+        let key = Key::of(&frame);
+        let hosts = match frame.ethertype {
+            EtherType::ARP => Arp::parse(frame.payload)
+                .map_or([None; 2], |arp| [arp.sender, arp.target].map(|host| Some(Address::V4(host)))),
+            _ => [key.source, key.destination],
         };
-        match frame.ethertype {
-            EtherType::ARP => {
-                facts.hosts =
-                    Arp::parse(frame.payload).ok().map(|arp| [arp.sender.into(), arp.target.into()]);
-            }
-            EtherType::IPV4 => {
-                if let Ok(ip) = Ipv4::parse(frame.payload) {
-                    facts.hosts = Some([ip.source.into(), ip.destination.into()]);
-                    let first = (ip.offset == 0).then_some(ip.payload);
-                    facts.transport(ip.protocol.0, first.unwrap_or_default());
-                }
-            }
-            EtherType::IPV6 => facts.ipv6(frame.payload),
-            _ => {}
-        }
-        Some(facts)
-    }
-
-    /// RFC 8200: the headers before the transport's are stepped over.
-    fn ipv6(&mut self, packet: &[u8]) {
-        let Some((header, mut rest)) = packet.split_first_chunk::<40>() else { return };
-        let address = |at: usize| -> IpAddr {
-            let bytes = header[at..at + 16].try_into().unwrap_or([0; 16]);
-            Ipv6Addr::from(bytes).into()
-        };
-        self.hosts = Some([address(8), address(24)]);
-        let mut next = header[6];
-        for _ in 0..8 {
-            let length = match (next, rest) {
-                (0 | 43 | 60, [_, length, ..]) => 8 + usize::from(*length) * 8,
-                // A later fragment shows no ports.
-                (44, [_, _, high, low, ..]) if u16::from_be_bytes([*high, *low]) & 0xFFF8 != 0 => {
-                    self.protocol = rest.first().copied();
-                    return;
-                }
-                (44, _) => 8,
-                _ => break,
-            };
-            let Some(behind) = rest.get(length..) else { return };
-            next = rest.first().copied().unwrap_or(59);
-            rest = behind;
-        }
-        self.transport(next, rest);
-    }
-
-    fn transport(&mut self, protocol: u8, payload: &[u8]) {
-        self.protocol = Some(protocol);
-        if let (true, [a, b, c, d, ..]) =
-            (matches!(Protocol(protocol), Protocol::TCP | Protocol::UDP), payload)
-        {
-            self.ports = Some([u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])]);
-        }
+        Some(Self { macs: [frame.source, frame.destination], vlan: frame.vlan, hosts, key })
     }
 }
 
@@ -296,32 +249,16 @@ impl Test {
             Self::Or(tests) => tests.iter().any(|test| test.matches(facts)),
             Self::And(tests) => tests.iter().all(|test| test.matches(facts)),
             Self::Not(test) => !test.matches(facts),
-            Self::Net(network, prefix) => {
-                facts.hosts.is_some_and(|hosts| hosts.iter().any(|host| lies_in(*host, *network, *prefix)))
-            }
+            Self::Net(net) => facts.hosts.iter().flatten().any(|host| host.is_in(*net)),
             Self::Mac(mac) => facts.macs.contains(mac),
-            Self::Port(port) => facts.ports.is_some_and(|ports| ports.contains(port)),
+            Self::Port(port) => facts.key.ports.is_some_and(|(a, b)| [a, b].contains(port)),
             Self::Tagged => facts.vlan.is_some(),
             Self::Vlan(id) => facts.vlan == Some(*id),
-            Self::Type(ethertype) => facts.ethertype == *ethertype,
-            Self::Protocol(protocol) => facts.protocol == Some(*protocol),
+            Self::Type(ethertype) => facts.key.ethertype == *ethertype,
+            Self::Protocol(protocol) => facts.key.protocol == Some(*protocol),
             Self::Broadcast => facts.macs[1].is_broadcast(),
             Self::Multicast => facts.macs[1].is_multicast(),
         }
-    }
-}
-
-fn lies_in(host: IpAddr, network: IpAddr, prefix: u8) -> bool {
-    match (host, network) {
-        (IpAddr::V4(host), IpAddr::V4(network)) => {
-            let differs: u32 = host.to_bits() ^ Ipv4Addr::to_bits(network);
-            differs.checked_shr(32 - u32::from(prefix)).unwrap_or(0) == 0
-        }
-        (IpAddr::V6(host), IpAddr::V6(network)) => {
-            let differs = host.to_bits() ^ network.to_bits();
-            differs.checked_shr(128 - u32::from(prefix)).unwrap_or(0) == 0
-        }
-        _ => false,
     }
 }
 
@@ -330,6 +267,7 @@ mod tests {
     use super::*;
     use crate::wire::ether::header;
     use crate::wire::inet::udp_packet;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     const A: Mac = Mac([2, 0, 0, 0, 0, 1]);
     const B: Mac = Mac([2, 0, 0, 0, 0, 2]);

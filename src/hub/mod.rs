@@ -302,13 +302,13 @@ impl Hub {
         &mut self.pool
     }
 
-    /// Whether ports may be opened.
+    /// Whether users may come; an uplink and a monitor may always.
     #[must_use]
     pub fn is_online(&self) -> bool {
         self.online
     }
 
-    /// Lets ports be opened, or not; open ones are the caller's to close.
+    /// Lets users come, or not; open ports are the caller's to close.
     pub fn set_online(&mut self, online: bool) {
         self.online = online;
     }
@@ -341,6 +341,9 @@ impl Hub {
         if !same_name(who.hub(), &self.name) {
             return Err(OpenError::WrongHub(who.hub().into()));
         }
+        if !self.online {
+            return Err(OpenError::Offline);
+        }
         self.may_open(id)?;
         let class = self.class_of(who.user()).ok_or(OpenError::HubFull(self.ports.len()))?;
         let (mac, instance) = self.free_mac(who.user(), device);
@@ -361,7 +364,7 @@ impl Hub {
         Ok(Ingress::new(self.id, id, Kind::Client, mac, policy, gate))
     }
 
-    /// Opens a port that is not a client's.
+    /// Opens a port that is not a client's, of a hub that is offline too: that keeps its users out, not its cable.
     ///
     /// # Errors
     /// [`OpenError`]; nothing has changed then.
@@ -401,9 +404,6 @@ impl Hub {
     }
 
     fn may_open(&self, id: PortId) -> Result<(), OpenError> {
-        if !self.online {
-            return Err(OpenError::Offline);
-        }
         if self.ports.contains_key(&id) || id.worker() == PortId::SERVICE.worker() {
             return Err(OpenError::PortTaken(id));
         }

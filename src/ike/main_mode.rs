@@ -29,6 +29,9 @@ use crate::wire::isakmp::sa::Sa;
 use crate::wire::isakmp::{Chain, ChainWriter, PayloadType};
 use std::time::Instant;
 
+/// Different messages 5 that are tried in one exchange.
+const MAX_WRONG: u16 = 512;
+
 /// A Main Mode in which the client has proved nothing yet.
 #[derive(Debug)]
 pub struct MainMode {
@@ -36,6 +39,8 @@ pub struct MainMode {
     state: State,
     /// The last message 5 that did not verify: a repeat of it is not tried again.
     failed: Option<Answer>,
+    /// How many different ones there were.
+    wrong: u16,
 }
 
 #[derive(Debug)]
@@ -95,7 +100,7 @@ impl MainMode {
     ) -> Result<Self, Refusal> {
         let choice = first.choose(ctx, path, out)?;
         let half = first.half_open(now, ctx, path, &choice);
-        let mut machine = Self { half, state: State::ExpectKe, failed: None };
+        let mut machine = Self { half, state: State::ExpectKe, failed: None, wrong: 0 };
         machine.send_sa(&choice.answer, out);
         Ok(machine)
     }
@@ -230,6 +235,10 @@ impl MainMode {
             return Err(Drop::Repeated);
         }
         let State::ExpectId(exchanged) = &self.state else { return Err(Drop::OutOfOrder) };
+        // A right one may still come after somebody's garbage, but guessing has an end.
+        if self.wrong >= MAX_WRONG {
+            return Err(Drop::IkeAuthFailed);
+        }
 
         let (valid, expired): (Vec<_>, Vec<_>) =
             ctx.settings.psks.iter().partition(|psk| psk.is_valid(ctx.unix_now));
@@ -245,6 +254,7 @@ impl MainMode {
             out.send(input.path, &clear_notify(self.half.cookies, ctx.entropy, kind));
         }
         self.failed = Some(Answer::new(input.message, Vec::new()));
+        self.wrong += 1;
         self.refuse(if outdated { Reason::ExpiredKey } else { Reason::WrongKey }, Stage::Identity, out);
         Err(Drop::IkeAuthFailed)
     }

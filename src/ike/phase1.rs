@@ -403,8 +403,13 @@ fn new_cookie(worker: WorkerId, entropy: &mut Entropy) -> Cookie {
 /// The client has no reason to trust it. But strongSwan gives up at once instead of after its retransmissions, and
 /// Apple shows its user the error instead of half a minute of silence.
 pub(super) fn clear_notify(cookies: Cookies, entropy: &mut Entropy, kind: NotifyType) -> Vec<u8> {
+    clear_informational(cookies, entropy, &Notify::isakmp(kind, &cookies.bytes(), &[]))
+}
+
+/// An Informational exchange of one Notify, in the clear (RFC 2408 section 4.8).
+pub(super) fn clear_informational(cookies: Cookies, entropy: &mut Entropy, notify: &Notify) -> Vec<u8> {
     let mut chain = ChainWriter::new();
-    chain.put(PayloadType::NOTIFY, |w| Notify::isakmp(kind, &cookies.bytes(), &[]).emit(w));
+    chain.put(PayloadType::NOTIFY, |w| notify.emit(w));
     let header = Header {
         cookies,
         first: chain.first(),

@@ -1,11 +1,10 @@
 //! What a device is told whose ESP packets we cannot open because we have lost its SA, after a restart for instance.
 
+use super::phase1::clear_informational;
 use crate::entropy::Entropy;
 use crate::wire::isakmp::payload::{Notify, NotifyType};
 use crate::wire::isakmp::sa::{DOI_IPSEC, Protocol};
-use crate::wire::isakmp::{
-    ChainWriter, Cookie, Cookies, ExchangeType, Flags, Header, MessageId, PayloadType,
-};
+use crate::wire::isakmp::{Cookie, Cookies};
 
 /// INVALID-SPI in the clear (RFC 2408 section 3.14.1): there is no ISAKMP SA that could protect it, so the responder's
 /// cookie is zero. A client has no reason to trust it, and at most takes it as a hint to ask whether we are still there.
@@ -19,25 +18,14 @@ pub fn unknown_spi(entropy: &mut Entropy, spi: u32) -> Vec<u8> {
         kind: NotifyType::INVALID_SPI,
         data: Vec::new(),
     };
-    let mut chain = ChainWriter::new();
-    chain.put(PayloadType::NOTIFY, |w| notify.emit(w));
     let initiator = Cookie((entropy.u64() | 1).to_be_bytes());
-    let header = Header {
-        cookies: Cookies { initiator, responder: Cookie::ZERO },
-        first: chain.first(),
-        version: Header::VERSION_1_0,
-        exchange: ExchangeType::INFORMATIONAL,
-        flags: Flags(0),
-        message_id: MessageId(entropy.u32() | 1),
-        length: 0,
-    };
-    header.message(chain.bytes())
+    clear_informational(Cookies { initiator, responder: Cookie::ZERO }, entropy, &notify)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::isakmp::Chain;
+    use crate::wire::isakmp::{Chain, ExchangeType, Header, MessageId, PayloadType};
 
     #[test]
     fn it_names_the_spi_and_is_in_the_clear() {

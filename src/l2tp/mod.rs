@@ -25,6 +25,7 @@
 mod cause;
 mod reliable;
 mod session;
+mod software;
 mod tunnel;
 
 #[cfg(test)]
@@ -32,8 +33,10 @@ mod tests;
 
 pub use crate::wire::l2tp::{SessionId, TunnelId, is_control};
 pub use cause::{Cause, Direction, Fault, PppEnd};
+pub use software::Software;
 pub use tunnel::challenge_response;
 
+use crate::crypto::Secret;
 use crate::entropy::Entropy;
 use crate::packet::{Drop, PacketBuf, WorkerId};
 use crate::wire::avp::{Avps, MessageType};
@@ -41,7 +44,6 @@ use crate::wire::l2tp::{DataHeader, Message};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tunnel::Tunnel;
-use zeroize::Zeroizing;
 
 /// Longest Host Name and Vendor Name that we keep.
 const MAX_NAME_CHARS: usize = 64;
@@ -52,7 +54,7 @@ pub struct Settings {
     pub host_name: String,
     /// The tunnel secret, for clients that challenge us; without it their SCCRQ is refused. We never challenge them:
     /// Apple does not answer, and IPsec has authenticated both ends already.
-    pub secret: Option<Zeroizing<Vec<u8>>>,
+    pub secret: Option<Secret>,
     /// A HELLO is sent when nothing was heard for this long; zero means never.
     pub hello_idle: Duration,
     /// A tunnel is dead when nothing was heard for this long and a control message is unanswered.

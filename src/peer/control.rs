@@ -2,7 +2,10 @@
 
 use super::mtu::link_mtu;
 use super::seat::{Member, Seat, State};
-use super::tell::{describe_protection, l2tp_end_of_ppp, note_ike, story_of_l2tp, story_of_ppp};
+use super::tell::{
+    CLEAR_TEXT, describe_protection, identify, l2tp_end_of_ppp, note_ike, refine_client, story_of_l2tp,
+    story_of_ppp,
+};
 use super::{Answer, Ask, Authenticate, Context, Frame, Meter, Peer, SpiChange};
 use crate::crypto::dh::{DhError, DhResult};
 use crate::esp::SaParams;
@@ -214,7 +217,17 @@ impl Peer {
     /// The attempt that runs has come to a tunnel.
     fn tunnel_forms(&mut self, tunnel: l2tp::TunnelId, info: &l2tp::PeerInfo) {
         if let Some(attempt) = &mut self.attempt {
-            attempt.detail_mut().host_name.clone_from(&info.host_name);
+            let detail = attempt.detail_mut();
+            detail.host_name.clone_from(&info.host_name);
+            if let Some(software) = info.software() {
+                let client = if self.client.is_empty() { CLEAR_TEXT } else { &self.client };
+                let (hint, client) = refine_client(self.hint, client, software);
+                if hint != self.hint {
+                    self.hint = hint;
+                    self.client = client.as_str().into();
+                }
+                detail.client = client;
+            }
             self.forming = Some(tunnel);
         }
     }
@@ -285,6 +298,7 @@ impl Peer {
                 ppp::Event::Suspended { .. } => self.suspend(session),
                 ppp::Event::Identification(text) => {
                     tracing::debug!(peer = %self.data_path, text, "LCP identification");
+                    self.note_at(session, |attempt| identify(attempt, &text));
                 }
                 ppp::Event::Narrow { passes } => self.narrow(session, passes),
                 ppp::Event::TimeRemaining(_) | ppp::Event::Refused(_) => {}

@@ -1,7 +1,7 @@
 //! A peer's beginning, its silence and its end.
 
 use super::seat::{Seat, State};
-use super::tell::{describe_client, describe_nat, l2tp_cause};
+use super::tell::{CLEAR_TEXT, describe_client, describe_nat, l2tp_cause};
 use super::{Ask, Context, Frame, Peer, PeerKey, Settings, SpiChange};
 use crate::esp::{self, Sad};
 use crate::ike::{self, Ike, IsakmpSa};
@@ -63,7 +63,7 @@ impl Peer {
         path: Path,
         mut attempt: Attempt,
     ) -> Self {
-        attempt.detail_mut().client = "clear-text L2TP".to_owned();
+        attempt.detail_mut().client = CLEAR_TEXT.to_owned();
         Self::new(now, key, worker, settings, path, attempt)
     }
 

@@ -1,8 +1,8 @@
 //! Translations between the layers' own words for what happened and the story's.
 
 use crate::crypto::suite::{DhGroup, IkeSuite};
-use crate::ike::{self, EspSa, Fingerprint, NatSituation, Progress, Reason};
-use crate::l2tp::{self, Direction, PppEnd};
+use crate::ike::{self, ClientHint, EspSa, Fingerprint, NatSituation, Progress, Reason};
+use crate::l2tp::{self, Direction, PppEnd, Software};
 use crate::ppp::{self, AuthError, Phase};
 use crate::story::{Algorithms, Attempt, Cause, Protection};
 use crate::wire::avp::DisconnectCode;
@@ -23,6 +23,7 @@ pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
         ike::Event::Refused(refusal) => {
             let cause = cause_of_refusal(refusal);
             attempt.suspect(cause);
+            attempt.guesses = attempt.guesses.saturating_add(u16::from(cause == Cause::WrongPsk));
             let detail = attempt.detail_mut();
             detail.client = refusal.hint.to_string();
             detail.offered = refusal.offered.join(", ");
@@ -53,6 +54,45 @@ pub(super) fn describe_client(fingerprint: &Fingerprint) -> String {
     match fingerprint.version {
         Some(version) => format!("{} {version}", fingerprint.hint),
         None => fingerprint.hint.to_string(),
+    }
+}
+
+/// What a client is called whose IKE we never saw.
+pub(super) const CLEAR_TEXT: &str = "clear-text L2TP";
+
+/// PPP gives Windows away, whatever carries it.
+pub(super) fn identify(attempt: &mut Attempt, text: &str) {
+    let client = &attempt.detail().client;
+    if text.starts_with("MSRAS") && !client.contains("Windows") {
+        let known = Some(client.as_str()).filter(|client| *client != ClientHint::Unknown.to_string());
+        attempt.detail_mut().client =
+            known.map_or("Windows".to_owned(), |client| format!("{client}, Windows"));
+    }
+}
+
+/// What the L2TP program adds to what IKE showed: the kind, where IKE said too little for one, and what people are told.
+pub(super) fn refine_client(
+    hint: Option<ClientHint>,
+    client: &str,
+    software: Software,
+) -> (Option<ClientHint>, String) {
+    use ClientHint::{Android, Apple, ChromeOs, Libreswan, NetworkManager, StrongSwan, Windows};
+    let (kind, program) = match software {
+        Software::Mtpd => (Some(Android), "mtpd"),
+        Software::Apple => (Some(Apple), "Apple's pppd"),
+        Software::Windows => (Some(Windows), "Windows"),
+        Software::Xl2tpd => (None, "xl2tpd"),
+    };
+    match (hint, kind) {
+        // Anybody may build a racoon, and nearly everybody who has did it for a phone.
+        (Some(ClientHint::Unknown | ClientHint::Racoon), Some(kind)) => (Some(kind), kind.to_string()),
+        (Some(ClientHint::Unknown), None) => (hint, program.to_owned()),
+        // Clear-text L2TP has no IKE to be known by.
+        (None, kind) => (kind, format!("{client}, {program}")),
+        (Some(StrongSwan | Libreswan | ClientHint::Racoon), None) => (hint, format!("{client}, {program}")),
+        (Some(Android | Apple | Windows | NetworkManager | ChromeOs), _) => (hint, client.to_owned()),
+        // An IPsec of its own under another's L2TP: a virtual machine, or a tunnel in a tunnel.
+        (Some(StrongSwan | Libreswan), Some(_)) => (hint, format!("{client}, {program}")),
     }
 }
 

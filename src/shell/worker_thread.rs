@@ -11,7 +11,7 @@ use crate::hub::PortId;
 use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
 use crate::peer::{Ask, DhTag, Frame};
 use crate::uplink::LARGEST;
-use crate::worker::{Batch, Clock, Effects, FarFrame, Target, Worker};
+use crate::worker::{Batch, Clock, Effects, Target, Worker};
 use mio::{Events, Poll, Token};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -177,19 +177,19 @@ impl WorkerThread {
 
     /// Hands datagrams that are for other workers to them, one batch each.
     fn pass_datagrams(&self, datagrams: &mut Vec<Datagram>) {
-        let mut away: Vec<(WorkerId, Vec<Datagram>)> = Vec::new();
-        let is_ours =
-            |datagram: &Datagram| self.dispatch.worker_of(datagram).is_none_or(|worker| worker == self.id);
-        for datagram in datagrams.extract_if(.., |datagram| !is_ours(datagram)) {
-            let Some(worker) = self.dispatch.worker_of(&datagram) else { continue };
-            match away.iter_mut().find(|(id, _)| *id == worker) {
-                Some((_, batch)) => batch.push(datagram),
-                None => away.push((worker, vec![datagram])),
-            }
+        let mut away = Away::default();
+        let owner = |datagram: &Datagram| self.dispatch.worker_of(datagram).unwrap_or(self.id);
+        for datagram in datagrams.extract_if(.., |datagram| owner(datagram) != self.id) {
+            away.put(owner(&datagram), datagram);
         }
-        for (worker, batch) in away {
+        self.hand_over(away, Input::Datagrams);
+    }
+
+    /// Gives each other worker its batch.
+    fn hand_over<T>(&self, away: Away<T>, input: fn(Vec<T>) -> Input) {
+        for (worker, batch) in away.0 {
             if let Some(inbox) = self.inboxes.get(usize::from(worker.0)) {
-                inbox.put(Input::Datagrams(batch));
+                inbox.put(input(batch));
             }
         }
     }
@@ -255,8 +255,7 @@ impl WorkerThread {
                     }
                 }
                 Input::Unplug(port, done) => {
-                    self.unplug(port);
-                    turn.places.remove(&port);
+                    self.unplug(port, &mut turn.places);
                     // Nobody waits if the gateway is stopping.
                     let _ = done.send(());
                 }
@@ -299,10 +298,9 @@ impl WorkerThread {
     }
 
     /// Closes an uplink that a reload has taken away; its interface goes with it.
-    fn unplug(&mut self, port: PortId) {
+    fn unplug(&mut self, port: PortId, places: &mut FxHashMap<PortId, usize>) {
         self.worker.close_trunk(port);
-        let place =
-            self.uplinks.iter_mut().find(|uplink| uplink.as_ref().is_some_and(|uplink| uplink.port == port));
+        let place = places.remove(&port).and_then(|place| self.uplinks.get_mut(place));
         if let Some(uplink) = place.and_then(Option::take)
             && let Some(fd) = uplink.fd()
         {
@@ -366,7 +364,7 @@ impl WorkerThread {
         if frames.is_empty() {
             return;
         }
-        let mut away: Vec<(WorkerId, Vec<FarFrame>)> = Vec::new();
+        let mut away = Away::default();
         for frame in frames.drain(..) {
             let worker = frame.to.worker();
             if worker == self.id {
@@ -382,20 +380,31 @@ impl WorkerThread {
                 }
                 continue;
             }
-            match away.iter_mut().find(|(id, _)| *id == worker) {
-                Some((_, batch)) => batch.push(frame),
-                None => away.push((worker, vec![frame])),
-            }
+            away.put(worker, frame);
         }
         for place in written.drain(..) {
             if let Some(Some(uplink)) = self.uplinks.get_mut(place) {
                 uplink.flush(self.worker.pool());
             }
         }
-        for (worker, batch) in away {
-            if let Some(inbox) = self.inboxes.get(usize::from(worker.0)) {
-                inbox.put(Input::Frames(batch));
-            }
+        self.hand_over(away, Input::Frames);
+    }
+}
+
+/// What goes to other workers, a batch for each.
+struct Away<T>(Vec<(WorkerId, Vec<T>)>);
+
+impl<T> Default for Away<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Away<T> {
+    fn put(&mut self, worker: WorkerId, item: T) {
+        match self.0.iter_mut().find(|(id, _)| *id == worker) {
+            Some((_, batch)) => batch.push(item),
+            None => self.0.push((worker, vec![item])),
         }
     }
 }

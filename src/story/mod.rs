@@ -101,6 +101,8 @@ pub struct Attempt {
     reached: [u32; Stage::ALL.len()],
     /// Our best guess of why it does not go on, while it does not.
     suspected: Option<Cause>,
+    /// Different proofs of a key that were wrong.
+    pub guesses: u16,
     /// What the gatehouse has been told last: where the client is, how far it got, what is suspected.
     told: Option<(Path, Stage, Option<Cause>)>,
     /// The rest, which most of a session's life nobody looks at.
@@ -218,6 +220,7 @@ impl Attempt {
             stage: Stage::Ike,
             reached,
             suspected: None,
+            guesses: 0,
             told: None,
             detail: Arc::default(),
         }
@@ -308,6 +311,7 @@ impl Attempt {
         Record {
             attempt: self.id,
             source: Some(remote.ip()),
+            guesses: self.guesses,
             started: self.started_unix,
             seconds: now.saturating_duration_since(self.started).as_secs_f64(),
             // Plain ESP has no ports.
@@ -349,6 +353,9 @@ pub struct Record {
     /// The client's address, in the run that made the record.
     #[serde(skip)]
     pub source: Option<IpAddr>,
+    /// Different proofs of a pre-shared key that were wrong.
+    #[serde(skip)]
+    pub guesses: u16,
     /// Seconds since 1970 at the first packet.
     pub started: u64,
     /// How long it lasted.

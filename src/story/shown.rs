@@ -31,7 +31,7 @@ impl Screen {
             ("racoon", Screen::Pppd),
             ("clear-text L2TP", Screen::Pppd),
         ];
-        KINDS.iter().find(|(name, _)| client.starts_with(name)).map(|(_, kind)| *kind)
+        KINDS.iter().find(|(name, _)| client.contains(name)).map(|(_, kind)| *kind)
     }
 
     /// Its name, for people.

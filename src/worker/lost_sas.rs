@@ -1,5 +1,6 @@
 //! Devices whose SAs we have lost: they are told so, rarely enough that nobody is flooded with it.
 
+use super::bucket::Bucket;
 use super::{Clock, Worker};
 use crate::ike;
 use crate::packet::{Encap, PacketBuf, Path, Transmit};
@@ -21,7 +22,7 @@ const IKE_PORT: u16 = 500;
 
 /// Who was told lately.
 pub(super) struct LostSas {
-    paid_at: Option<Instant>,
+    all: Bucket,
     told: Vec<Option<Instant>>,
     /// The sender chooses its address: the hash must be ours alone.
     hash: RandomState,
@@ -29,7 +30,7 @@ pub(super) struct LostSas {
 
 impl Default for LostSas {
     fn default() -> Self {
-        Self { paid_at: None, told: Vec::new(), hash: RandomState::new() }
+        Self { all: Bucket::new(BURST, EVERY), told: Vec::new(), hash: RandomState::new() }
     }
 }
 
@@ -41,11 +42,9 @@ impl LostSas {
         if told.is_some_and(|at| now.saturating_duration_since(at) < PER_SOURCE) {
             return false;
         }
-        let paid_at = self.paid_at.unwrap_or(now).max(now);
-        if paid_at.saturating_duration_since(now) > EVERY * BURST {
+        if !self.all.take(now) {
             return false;
         }
-        self.paid_at = Some(paid_at + EVERY);
         *told = Some(now);
         true
     }

@@ -5,13 +5,13 @@
 //! in [`batch`].
 
 mod batch;
+mod bucket;
 mod deadlines;
 mod drops;
 mod fair;
 mod half_open;
 mod lost_sas;
 mod ports;
-mod refusals;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -31,18 +31,26 @@ use crate::peer::{
 use crate::penalty::{self, Doorman};
 use crate::story::Cause;
 use batch::Delivery;
+use bucket::Bucket;
 use deadlines::Deadlines;
 use fair::Fair;
 use half_open::HalfOpens;
 use lost_sas::LostSas;
 use ports::{Holder, Ports};
-use refusals::Refusals;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// What strangers are told, or noted as stories: so many in a row, and how often one more. Enough for a person who tries
+/// to connect, too little for an amplifier or a flood of records.
+const REFUSALS: (u32, Duration) = (20, Duration::from_millis(200));
+
+/// Evictions of half-open exchanges in a row, and how often one more: below a tenth of what a thread can do, and above
+/// the floods in which a client would else have to be lucky.
+const EVICTIONS: (u32, Duration) = (1000, Duration::from_micros(50));
 
 /// What a tick leaves for the shell to carry out.
 #[derive(Default)]
@@ -166,8 +174,8 @@ pub struct Worker {
     turned: Instant,
     deliveries: Vec<Delivery>,
     drops: Drops,
-    refusals: Refusals,
-    evictions: Refusals,
+    refusals: Bucket,
+    evictions: Bucket,
     doorman: Doorman,
     lost_sas: LostSas,
     /// Key agreements that were handed out and have no result yet.
@@ -206,8 +214,8 @@ impl Worker {
             turned: clock.now,
             deliveries: Vec::new(),
             drops: Drops::default(),
-            refusals: Refusals::default(),
-            evictions: Refusals::of_evictions(),
+            refusals: Bucket::new(REFUSALS.0, REFUSALS.1),
+            evictions: Bucket::new(EVICTIONS.0, EVICTIONS.1),
             doorman: Doorman::default(),
             lost_sas: LostSas::default(),
             agreements: 0,

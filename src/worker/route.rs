@@ -188,15 +188,25 @@ impl Worker {
     }
 
     fn half_open_failed(&mut self, clock: Clock, cookie: u64, cause: Option<Cause>) {
-        let Some(mut gone) = self.half_opens.remove(clock.now, cookie) else { return };
-        self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut gone.filed, None);
-        // Of first messages alone, which anybody can send in any number, a few are told.
-        if !gone.proven && !self.refusals.take(clock.now) {
-            self.outbox.asks.extend(gone.attempt.is_known().then_some(Ask::Renewal(gone.attempt.id)));
-            return;
-        }
+        let Some(gone) = self.remove_half_open(clock, cookie) else { return };
         let cause = cause.unwrap_or_else(|| gone.attempt.cause_of_silence());
-        self.end(clock, &gone.attempt, cause);
+        // Of first messages alone, which anybody can send in any number, a few are told.
+        if gone.proven || self.refusals.take(clock.now) {
+            self.end(clock, &gone.attempt, cause);
+        } else {
+            self.forget(&gone.attempt);
+        }
+    }
+
+    fn remove_half_open(&mut self, clock: Clock, cookie: u64) -> Option<HalfOpen> {
+        let mut gone = self.half_opens.remove(clock.now, cookie)?;
+        self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut gone.filed, None);
+        Some(gone)
+    }
+
+    /// An attempt that gets no story: a renewal, or one of a flood.
+    fn forget(&mut self, attempt: &Attempt) {
+        self.outbox.asks.extend(attempt.is_known().then_some(Ask::Renewal(attempt.id)));
     }
 
     /// Carries out what an unfinished exchange wants.
@@ -209,8 +219,7 @@ impl Worker {
             match event {
                 ike::Event::DhRequired { job, .. } => self.outbox.dh.push((DhTag::MainMode(cookie), job)),
                 ike::Event::Established(sa) => {
-                    let Some(mut done) = self.half_opens.remove(clock.now, cookie) else { return };
-                    self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut done.filed, None);
+                    let Some(done) = self.remove_half_open(clock, cookie) else { return };
                     self.establish(clock, *sa, done.attempt);
                     return;
                 }
@@ -239,9 +248,10 @@ impl Worker {
     /// not say that it has begun anew), or makes a new one.
     ///
     /// Most renewals stay on port 4500 from their first message on (RFC 3947 section 4), but libreswan begins each on port
-    /// 500, and Apple's clients one whose first message got no answer on 4500, as a device does that connects. Behind a carrier's NAT such a device may have the port, the private address
-    /// and the key of one that has died: what begins on port 500 renews a peer only if it may be one of these and that
-    /// peer is alive. (Apple says INITIAL-CONTACT when it connects, which ends what the peer had.)
+    /// 500, and Apple's clients one whose first message got no answer on 4500, as a device does that connects. Behind a
+    /// carrier's NAT such a device may have the port, the private address and the key of one that has died: what begins
+    /// on port 500 renews a peer only if it may be one of these and that peer is alive. (Apple says INITIAL-CONTACT when
+    /// it connects, which ends what the peer had.)
     fn establish(&mut self, clock: Clock, sa: IsakmpSa, attempt: Attempt) {
         let cookie = number(sa.cookies.responder);
         let path = sa.path;
@@ -267,7 +277,7 @@ impl Worker {
                 self.remove_peer(clock, key);
             } else {
                 self.by_cookie.insert(cookie, key);
-                self.outbox.asks.extend(attempt.is_known().then_some(Ask::Renewal(attempt.id)));
+                self.forget(&attempt);
                 self.with_peer(clock, key, |peer, cx| peer.adopt(cx, sa));
                 return;
             }
@@ -372,16 +382,8 @@ impl Worker {
             return Err(Drop::HalfOpenLimit);
         }
         let cookie = self.half_opens.oldest_unanswered().ok_or(Drop::HalfOpenLimit)?;
-        let Some(mut gone) = self.half_opens.remove(clock.now, cookie) else {
-            return Err(Drop::HalfOpenLimit);
-        };
-        self.deadlines.arm(TimerKey::HalfOpen(cookie), &mut gone.filed, None);
         self.count(Drop::HalfOpenLimit);
-        if self.refusals.take(clock.now) {
-            self.end(clock, &gone.attempt, Cause::FloodProtection);
-        } else {
-            self.outbox.asks.extend(gone.attempt.is_known().then_some(Ask::Renewal(gone.attempt.id)));
-        }
+        self.half_open_failed(clock, cookie, Some(Cause::FloodProtection));
         Ok(())
     }
 

@@ -259,3 +259,33 @@ fn original_addresses_go_back_unless_the_kind_does_not_want_them() {
     };
     assert!(quick_mode_answer(true) > quick_mode_answer(false) + 8);
 }
+
+/// Who shows nothing of itself in IKE, or what many show, is known by its L2TP or by its PPP, and treated accordingly.
+#[test]
+fn what_ike_leaves_open_l2tp_and_ppp_tell() {
+    let without_vendor_ids = |mut profile: Profile| {
+        let ike = std::sync::Arc::make_mut(&mut profile.ike);
+        // NAT traversal alone, without which a client at home cannot connect at all.
+        ike.vendor_ids.retain(|id| *id == sekisho::ike::vid::RFC_3947);
+        profile
+    };
+    let android = Profile::android(sekisho::client::ike::profile::Android::Seven);
+    for (profile, shown, method_of_kind) in [
+        (without_vendor_ids(android), "Android", "chap"),
+        (without_vendor_ids(Profile::ios17()), "Apple", "pap"),
+        (without_vendor_ids(Profile::windows10()), "Windows", "mschapv2"),
+        (Profile::strongswan(), "strongSwan, xl2tpd", "mschapv2"),
+        (Profile::libreswan(), "libreswan, xl2tpd", "mschapv2"),
+        (Profile::network_manager(), "NetworkManager", "mschapv2"),
+        (Profile::windows10(), "Windows", "mschapv2"),
+    ] {
+        let name = profile.name;
+        let office = Office::default().top("clients: { android: { auth: [chap] }, apple: { auth: [pap] } }");
+        let mut world = World::with(office);
+        let client = connected(&mut world, profile, "jiro");
+        world.stop(client);
+        let story = world.gateway().last_story();
+        assert!(story.detail.client.starts_with(shown), "{name}: {}", story.detail.client);
+        assert_eq!(story.detail.auth, method_of_kind, "{name}");
+    }
+}

@@ -93,6 +93,27 @@ fn wrong_keys_bar_a_source_and_an_administrator_lets_it_off() {
     world.control(Command::BanClear { who: Some(HOME.into()) }).unwrap_err();
 }
 
+/// An exchange takes several proofs, so that garbage on the way does not end it: who sends many guesses many keys.
+#[test]
+fn every_key_guessed_in_one_exchange_counts() {
+    let mut world = World::with(Office::default().top("penalties: { bar_after: 4, bar_for: 1h }"));
+    let nat = home(&mut world);
+    let client = world.client(Profile::windows10().with_psk("not the key that everybody has"), "jiro", nat);
+    world.listen();
+    world.start(client);
+    world.run_for(Duration::from_secs(1));
+    let mut heard = world.heard().into_iter().map(|(_, packet)| packet);
+    let proof = heard.find(|packet| packet.ike_header().is_some_and(|header| header.is_encrypted())).unwrap();
+    for guess in 0..4 {
+        let mut proof = proof.clone();
+        *proof.bytes.last_mut().unwrap() ^= 1 << guess;
+        world.inject(proof);
+    }
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.gateway().causes(), [Cause::WrongPsk]);
+    assert!(bans(&mut world).contains(&(HOME.to_owned(), "barred".to_owned())), "{:?}", bans(&mut world));
+}
+
 #[test]
 fn others_behind_the_same_nat_go_on_and_come_back() {
     let mut world = World::with(Office::default().top("penalties: { slow_after: 1, bar_after: 3 }"));

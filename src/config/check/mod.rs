@@ -169,11 +169,17 @@ impl Check<'_> {
             }
         }
 
+        if listen.l2tp_secret.as_ref().is_some_and(|secret| secret.is_empty()) {
+            let hint = Some("leave it out: most clients know no tunnel secret");
+            self.error(&Path::of(&["listen", "l2tp_secret"]), "the secret is empty".to_owned(), hint);
+        }
+
         model::Listen {
             addresses: listen.addresses.clone(),
             ports: model::Ports { ike, nat_t, l2tp },
             l2tp_ipsec: listen.l2tp_ipsec,
             raw_l2tp: listen.raw_l2tp,
+            l2tp_secret: listen.l2tp_secret.clone(),
         }
     }
 

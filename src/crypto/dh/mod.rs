@@ -10,7 +10,8 @@ mod modp;
 use super::Secret;
 use super::suite::DhGroup;
 use crate::entropy::Entropy;
-use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, UnparsedPublicKey, X25519};
+use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, UnparsedPublicKey};
+use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 /// Why an agreement failed.
@@ -37,7 +38,7 @@ pub struct KeyPair {
 enum Private {
     Modp(modp::Private),
     Ecp(agreement::PrivateKey),
-    X25519(agreement::PrivateKey),
+    X25519(StaticSecret),
 }
 
 impl KeyPair {
@@ -55,7 +56,7 @@ impl KeyPair {
             DhGroup::Ecp256 | DhGroup::Ecp384 => generate_ecp(group, entropy)?,
             DhGroup::Curve25519 => {
                 let scalar = Zeroizing::new(entropy.array::<32>());
-                x25519(&*scalar).ok_or(DhError::Internal)?
+                Private::X25519(StaticSecret::from(*scalar))
             }
         };
         Self::from_private(group, private)
@@ -67,7 +68,10 @@ impl KeyPair {
     fn from_bytes(group: DhGroup, private: &[u8]) -> Result<Self, DhError> {
         let private = match group {
             DhGroup::Ecp256 | DhGroup::Ecp384 => ecp(group, private).ok_or(DhError::OutOfRange)?,
-            DhGroup::Curve25519 => x25519(private).ok_or(DhError::Length)?,
+            DhGroup::Curve25519 => {
+                let scalar: [u8; 32] = private.try_into().map_err(|_| DhError::Length)?;
+                Private::X25519(StaticSecret::from(scalar))
+            }
             _ => Private::Modp(modp::Private::from_exponent(group, private)?),
         };
         Self::from_private(group, private)
@@ -80,9 +84,7 @@ impl KeyPair {
                 let point = private.compute_public_key().map_err(|_| DhError::Internal)?;
                 point.as_ref().strip_prefix(&[UNCOMPRESSED]).ok_or(DhError::Internal)?.to_vec()
             }
-            Private::X25519(private) => {
-                private.compute_public_key().map_err(|_| DhError::Internal)?.as_ref().to_vec()
-            }
+            Private::X25519(private) => PublicKey::from(private).as_bytes().to_vec(),
         };
         Ok(Self { group, private, public })
     }
@@ -119,9 +121,13 @@ impl KeyPair {
                 agreement::agree(private, &remote, DhError::OutOfRange, |x| Ok(Secret::from(x)))
             }
             Private::X25519(private) => {
-                // RFC 7748 section 6.1: an all-zero result means a point of small order; the library refuses it.
-                let remote = UnparsedPublicKey::new(private.algorithm(), remote);
-                agreement::agree(private, remote, DhError::OutOfRange, |x| Ok(Secret::from(x)))
+                let remote: [u8; 32] = remote.try_into().map_err(|_| DhError::Length)?;
+                let shared = private.diffie_hellman(&PublicKey::from(remote));
+                // RFC 7748 section 6.1: an all-zero result means a point of small order.
+                if !shared.was_contributory() {
+                    return Err(DhError::OutOfRange);
+                }
+                Ok(Secret::from(shared.as_bytes().as_slice()))
             }
         }
     }
@@ -139,10 +145,6 @@ const UNCOMPRESSED: u8 = 4;
 fn ecp(group: DhGroup, scalar: &[u8]) -> Option<Private> {
     let curve = if group == DhGroup::Ecp256 { &ECDH_P256 } else { &ECDH_P384 };
     agreement::PrivateKey::from_private_key(curve, scalar).ok().map(Private::Ecp)
-}
-
-fn x25519(scalar: &[u8]) -> Option<Private> {
-    agreement::PrivateKey::from_private_key(&X25519, scalar).ok().map(Private::X25519)
 }
 
 /// A scalar by rejection: random bytes are out of range once in 2^32 (P-256) or 2^190 (P-384) times.

@@ -22,24 +22,38 @@ pub struct OpenKey {
     pub(super) cipher: OpenCipher,
 }
 
+/// A key as the engine uses it; `C` is RustCrypto's CBC key of the direction.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every key is of lanes; a box would be one more cache line per packet"
 )]
-pub(super) enum SealCipher {
+pub(super) enum CipherKey<C> {
     Lanes(LaneKey),
-    Cbc(Box<(EncryptKey, HmacKey)>),
+    Cbc(Box<(C, HmacKey)>),
     Gcm(Box<GcmKey>),
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every key is of lanes; a box would be one more cache line per packet"
-)]
-pub(super) enum OpenCipher {
-    Lanes(LaneKey),
-    Cbc(Box<(DecryptKey, HmacKey)>),
-    Gcm(Box<GcmKey>),
+pub(super) type SealCipher = CipherKey<EncryptKey>;
+pub(super) type OpenCipher = CipherKey<DecryptKey>;
+
+impl<C> CipherKey<C> {
+    /// Expands KEYMAT; `cbc` does so where no lane can.
+    fn expand(
+        (cpu, direction): (Cpu, Direction),
+        suite: EspSuite,
+        keymat: &[u8],
+        cbc: fn(IkeCipher, &[u8]) -> Result<C, LengthError>,
+    ) -> Result<Self, LengthError> {
+        let (encryption, authentication) = split(suite, keymat)?;
+        let (Some(cipher), Some(hash)) = (cbc_cipher(suite.cipher()), suite.auth().hash()) else {
+            return Ok(Self::Gcm(Box::new(GcmKey::new(suite.cipher(), encryption)?)));
+        };
+        let mac = HmacKey::new(hash, authentication);
+        Ok(match LaneKey::new(cpu, direction, cipher, encryption, &mac) {
+            Some(key) => Self::Lanes(key),
+            None => Self::Cbc(Box::new((cbc(cipher, encryption)?, mac))),
+        })
+    }
 }
 
 /// An AES-GCM key and the salt that begins its nonces (RFC 4106 section 4).
@@ -96,17 +110,7 @@ impl SealKey {
     }
 
     pub(super) fn for_cpu(cpu: Cpu, suite: EspSuite, keymat: &[u8]) -> Result<Self, LengthError> {
-        let (encryption, authentication) = split(suite, keymat)?;
-        let cipher = match (cbc_cipher(suite.cipher()), suite.auth().hash()) {
-            (Some(cipher), Some(hash)) => {
-                let mac = HmacKey::new(hash, authentication);
-                match LaneKey::new(cpu, Direction::Seal, cipher, encryption, &mac) {
-                    Some(key) => SealCipher::Lanes(key),
-                    None => SealCipher::Cbc(Box::new((EncryptKey::new(cipher, encryption)?, mac))),
-                }
-            }
-            _ => SealCipher::Gcm(Box::new(GcmKey::new(suite.cipher(), encryption)?)),
-        };
+        let cipher = CipherKey::expand((cpu, Direction::Seal), suite, keymat, EncryptKey::new)?;
         Ok(Self { suite, cipher })
     }
 
@@ -135,17 +139,7 @@ impl OpenKey {
     }
 
     pub(super) fn for_cpu(cpu: Cpu, suite: EspSuite, keymat: &[u8]) -> Result<Self, LengthError> {
-        let (encryption, authentication) = split(suite, keymat)?;
-        let cipher = match (cbc_cipher(suite.cipher()), suite.auth().hash()) {
-            (Some(cipher), Some(hash)) => {
-                let mac = HmacKey::new(hash, authentication);
-                match LaneKey::new(cpu, Direction::Open, cipher, encryption, &mac) {
-                    Some(key) => OpenCipher::Lanes(key),
-                    None => OpenCipher::Cbc(Box::new((DecryptKey::new(cipher, encryption)?, mac))),
-                }
-            }
-            _ => OpenCipher::Gcm(Box::new(GcmKey::new(suite.cipher(), encryption)?)),
-        };
+        let cipher = CipherKey::expand((cpu, Direction::Open), suite, keymat, DecryptKey::new)?;
         Ok(Self { suite, cipher })
     }
 

@@ -1,4 +1,4 @@
-//! What rules look at in a frame, read once for all of them.
+//! What rules and filters look at in a frame, read once for all of them.
 
 use super::{Carries, Net};
 use crate::wire::ether::{EtherType, Frame};
@@ -7,14 +7,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// An address of either family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Address {
+pub(in crate::hub) enum Address {
     V4(Ipv4Addr),
     V6(Ipv6Addr),
 }
 
 impl Address {
     #[inline]
-    pub(super) fn is_in(self, net: Net) -> bool {
+    pub(in crate::hub) fn is_in(self, net: Net) -> bool {
         match (self, net) {
             (Self::V4(address), Net::V4(network)) => network.contains(address),
             (Self::V6(address), Net::V6(network, length)) => {
@@ -27,23 +27,23 @@ impl Address {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Key {
-    ethertype: EtherType,
+pub(in crate::hub) struct Key {
+    pub(in crate::hub) ethertype: EtherType,
     /// Of IP alone; what cannot be read is none.
-    protocol: Option<u8>,
-    pub(super) source: Option<Address>,
-    pub(super) destination: Option<Address>,
+    pub(in crate::hub) protocol: Option<u8>,
+    pub(in crate::hub) source: Option<Address>,
+    pub(in crate::hub) destination: Option<Address>,
     /// Of TCP and UDP alone, in the first fragment.
-    pub(super) ports: Option<(u16, u16)>,
+    pub(in crate::hub) ports: Option<(u16, u16)>,
     /// A TCP segment of a connection that is there: ACK or RST.
-    pub(super) established: bool,
+    pub(in crate::hub) established: bool,
     /// A fragment that would write over the ports or flags of the one before it (RFC 1858, RFC 3128).
-    pub(super) is_tiny_fragment: bool,
+    pub(in crate::hub) is_tiny_fragment: bool,
 }
 
 impl Key {
     #[inline]
-    pub(super) fn of(frame: &Frame<'_>) -> Self {
+    pub(in crate::hub) fn of(frame: &Frame<'_>) -> Self {
         let mut key = Self {
             ethertype: frame.ethertype,
             protocol: None,
@@ -122,7 +122,7 @@ impl Key {
     /// Whether a rule of this protocol is about the frame. One of none is about everything but ARP, without which nothing
     /// else works.
     #[inline]
-    pub(super) fn is_of(&self, carries: Option<Carries>) -> bool {
+    pub(in crate::hub) fn is_of(&self, carries: Option<Carries>) -> bool {
         match carries {
             None => self.ethertype != EtherType::ARP,
             Some(Carries::Arp) => self.ethertype == EtherType::ARP,

@@ -15,7 +15,7 @@ pub(super) use classes::Classes;
 pub use rule::{Action, Carries, Net, Ports, Rule, Side};
 
 use crate::wire::ether::{Frame, Mac};
-use key::Key;
+pub(in crate::hub) use key::{Address, Key};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -214,7 +214,7 @@ fn an_sccrq_without_a_number_cannot_even_be_refused() {
 
 #[test]
 fn a_challenge_is_answered_when_there_is_a_secret() {
-    let secret = Some(Zeroizing::new(b"tunnel secret".to_vec()));
+    let secret = Some(Secret::from("tunnel secret"));
     let mut server = Server::with(Settings { secret, ..Settings::default() });
     server.recv(&sccrq(100, &[Avp::mandatory(Value::Challenge(b"0123456789abcdef"))]));
     let sccrp = server.sent_bytes().pop().unwrap();

@@ -178,6 +178,8 @@ fn clients_are_told_apart_by_what_they_say() {
         }
     };
     let [android, apple, xl2tpd] = ALL.map(info);
+    let software = [&android, &apple, &xl2tpd].map(|info| info.software());
+    assert_eq!(software, [Some(Software::Mtpd), Some(Software::Apple), Some(Software::Xl2tpd)]);
     assert_eq!((&*android.host_name, android.receive_window), ("anonymous", Some(1)));
     assert_eq!(android.attributes, [2, 7, 3, 9, 10]);
     assert_eq!((&*apple.host_name, apple.receive_window), ("Johns-iPhone", Some(4)));

@@ -1,0 +1,28 @@
+//! How often something may be done for strangers: a token bucket.
+
+use std::time::{Duration, Instant};
+
+/// A token bucket, as the time at which all debt is paid.
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    paid_at: Option<Instant>,
+    burst: u32,
+    every: Duration,
+}
+
+impl Bucket {
+    /// A full one: `burst` in a row after a quiet time, and one more `every`.
+    pub(super) const fn new(burst: u32, every: Duration) -> Self {
+        Self { paid_at: None, burst, every }
+    }
+
+    /// Takes one; false when there were too many lately.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let paid_at = self.paid_at.unwrap_or(now).max(now);
+        if paid_at.saturating_duration_since(now) > self.every * self.burst {
+            return false;
+        }
+        self.paid_at = Some(paid_at + self.every);
+        true
+    }
+}
