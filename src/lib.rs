@@ -32,6 +32,7 @@ pub mod profile;
 pub mod shell;
 pub mod story;
 pub mod uplink;
+pub mod usernat;
 pub mod worker;
 
 pub mod client;

@@ -28,6 +28,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("hub", &["wire", "identity", "packet", "timer", "entropy"]),
         ("vnic", &["wire", "hub", "packet", "timer", "entropy"]),
         ("uplink", &["wire", "packet"]),
+        ("usernat", &["wire", "packet"]),
         ("client", &["wire", "crypto", "ppp", "identity", "esp", "packet", "timer", "entropy"]),
         (
             "peer",

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -44,6 +45,8 @@ class Sekisho:
 
     def __init__(self, folder, config=None):
         self.folder, self.config, self.process = folder, config or default_config(), None
+        self.user = None  # runs as this user, without any right
+        self.resolver = None  # its host's name server, if not the machine's
         self.log_path = folder / "gateway.log"
         self.log_path.write_text("")
         self.mark = 0  # where the log of the present process begins
@@ -61,10 +64,25 @@ class Sekisho:
         path.write_text(self.config if isinstance(self.config, str) else yaml(self.config))
         path.chmod(0o600)
         self.mark = self.log_path.stat().st_size
-        self.process = spawn(BINARY, "run", "--config", path, "--state-dir", self.folder / "state", "--log-format", "json",
+        if self.user:
+            shutil.chown(path, self.user)
+        self.process = spawn(*self._as_user(), BINARY, "run", "--config", path, "--state-dir", self.folder / "state", "--log-format", "json",
                              namespace="srv", output=open(self.log_path, "ab"), env={"RUST_BACKTRACE": "1"})
         wait_for(lambda: self._ready(), 20, f"the gateway says ready, see {self.log_path}")
         step(f"gateway started, pid {self.process.pid}")
+
+    def _as_user(self):
+        """What stands before the command; each becomes the next, and the last one the gateway."""
+        words = []
+        if self.resolver:
+            file = self.folder / "resolv.conf"
+            file.write_text(f"nameserver {self.resolver}\n")
+            # In the mount namespace that `ip netns exec` has made.
+            words += ["sh", "-c", 'mount --bind "$0" "$(realpath /etc/resolv.conf)" && exec "$@"', file]
+        if self.user:
+            words += ["setpriv", "--reuid", self.user, "--regid", "nogroup", "--clear-groups", "--no-new-privs",
+                      "--bounding-set=-all", "--inh-caps=-all"]
+        return words
 
     def _ready(self):
         if self.process.poll() is not None:

@@ -51,9 +51,11 @@ class Rig:
         self.topology.down()
 
     # -- the gateway's side --
-    def start_gateway(self, config=None):
-        """With two hubs (see gateway.default_config) unless said otherwise."""
+    def start_gateway(self, config=None, user=None, resolver=None):
+        """With two hubs (see gateway.default_config) unless said otherwise; as root, with the machine's name servers."""
         self.gateway = self.peer(self.folder, config)
+        if user or resolver:
+            self.gateway.user, self.gateway.resolver = user, resolver
         self.gateway.start()
         if not self.servers:
             for namespace in ("srv", "world"):
@@ -122,6 +124,17 @@ class Rig:
 
     def capture(self, name, **more):
         return Capture(self.folder / f"{name}.pcap", **more)
+
+    @staticmethod
+    def lend(client, program):
+        """Lends a client a program of this machine, which is the same Debian, with its libraries -> the command"""
+        path = shutil.which(program)
+        libraries = re.findall(r"=> (/\S+)", run("ldd", path).stdout)
+        lent = client.job / "lent"
+        lent.mkdir(exist_ok=True)
+        for file in (path, *libraries):
+            shutil.copy(file, lent)
+        return f"LD_LIBRARY_PATH=/job/lent /job/lent/{program}"
 
     def hub_gateway(self, client):
         """The address of the hub's gateway, as a client of it sees it."""

@@ -92,7 +92,7 @@ mod tests {
             let key = &loaded.config.ipsec.psks[0].key;
             assert!(key.len() >= 20 && key.iter().all(|c| ALPHABET.contains(c)));
             let hub = loaded.config.default_hub().unwrap();
-            assert_eq!((hub.network, hub.uplink.clone(), hub.users.len()), (network, Uplink::Nat, 1));
+            assert_eq!((hub.network, hub.uplink.clone(), hub.users.len()), (network, Uplink::Auto, 1));
         }
     }
 

@@ -263,6 +263,10 @@ impl List {
             let what = format!("{} -> {}", old.uplink, new.uplink);
             self.push(at(".uplink"), what, Touches::Nobody, Effect::Now);
         }
+        if old.address != new.address {
+            let what = format!("{} -> {}", old.address.name(), new.address.name());
+            self.push(at(".address"), what, all(), Effect::Now);
+        }
         if old.dhcp.range != new.dhcp.range {
             let text = |hub: &Hub| format!("{}-{}", hub.dhcp.range.first(), hub.dhcp.range.last());
             let what = format!("{} -> {}", text(old), text(new));
@@ -708,7 +712,7 @@ hubs:
                 "network: 10.60.0.0/16",
                 "network: 10.60.0.0/16\n    uplink: none",
                 "hubs.OFFICE.uplink",
-                "nat -> none",
+                "auto -> none",
                 Touches::Nobody,
                 Effect::Now,
             ),

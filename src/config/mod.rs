@@ -12,6 +12,7 @@
 //! say what the day is.
 
 mod access;
+mod address_source;
 mod amount;
 mod calendar;
 pub mod changes;
@@ -42,6 +43,7 @@ mod tests;
 
 pub use crate::crypto::Secret;
 pub use crate::identity::account::Credential;
+pub use address_source::AddressSource;
 pub use amount::{Rate, Volume};
 pub use calendar::{Hours, Offset};
 pub use changes::{Change, Effect, Touches};

@@ -2,8 +2,8 @@
 
 use super::clients::Client;
 use super::{
-    AddressRange, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret, Terms, Uplink,
-    UplinkRules,
+    AddressRange, AddressSource, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret,
+    Terms, Uplink, UplinkRules,
 };
 use crate::hub::{access, dhcp};
 use crate::identity::folded;
@@ -48,6 +48,14 @@ impl Config {
     #[must_use]
     pub fn hub(&self, name: &str) -> Option<&Hub> {
         find(&self.hubs, name, |hub| &hub.name)
+    }
+
+    /// Settles what `uplink` is where the file does not say: `nat` where the host has TAP interfaces for us. Returns
+    /// whether anything was settled as `usernat`.
+    pub fn settle_uplinks(&mut self, taps: bool) -> bool {
+        let open = self.hubs.iter_mut().filter(|hub| hub.uplink == Uplink::Auto);
+        let settled = open.map(|hub| hub.uplink = if taps { Uplink::Nat } else { Uplink::UserNat }).count();
+        settled > 0 && !taps
     }
 
     /// The hub of a user who names none.
@@ -152,6 +160,8 @@ pub struct Hub {
     pub network: Network,
     /// Our address in it, a host of the network.
     pub gateway: Ipv4Addr,
+    /// Where clients' addresses come from; from a LAN only where one is behind the uplink.
+    pub address: AddressSource,
     /// Addresses and what goes with them.
     pub dhcp: Dhcp,
     /// How it reaches the world.

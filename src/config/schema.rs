@@ -7,7 +7,10 @@ use super::access::AccessRule;
 use super::clients::Client;
 use super::dhcp_options::{DhcpOption, NodeType, Reservation};
 use super::rules::{Rules, with_rules};
-use super::{AddressRange, Date, Hours, Limit, Network, Offset, Rate, Route, Secret, Span, Uplink, Volume};
+use super::{
+    AddressRange, AddressSource, Date, Hours, Limit, Network, Offset, Rate, Route, Secret, Span, Uplink,
+    Volume,
+};
 use crate::penalty::Prefix;
 use crate::ppp::AuthMethod;
 use serde::{
@@ -219,6 +222,9 @@ with_rules! {
         pub network: Network,
         /// The gateway's own address in it; the first one of the network unless said.
         pub gateway: Option<Ipv4Addr>,
+        /// Where clients' addresses come from.
+        #[serde(default)]
+        pub address: AddressSource,
         /// Addresses and what is handed out with them.
         #[serde(default)]
         pub dhcp: Dhcp,

@@ -41,7 +41,7 @@ fn the_minimal_example_has_every_default() {
     assert_eq!((hub.name.as_str(), hub.gateway), ("HUB1", Ipv4Addr::new(10, 60, 0, 1)));
     assert_eq!(hub.dhcp.range.to_string(), "10.60.0.1-10.60.0.254");
     assert_eq!((&hub.dhcp.dns, hub.dhcp.lease), (&Dns::OfHost, Duration::from_secs(8 * 3600)));
-    assert_eq!(hub.uplink, Uplink::Nat);
+    assert_eq!(hub.uplink, Uplink::Auto);
     let user = hub.user("JIRO").unwrap();
     assert_eq!(user.terms.dead_after, Duration::from_secs(300));
     assert_eq!((user.terms.admit(NOW), user.terms.ends(NOW)), (Ok(()), None));
@@ -153,7 +153,7 @@ nonsense: 1
     :12:5: error: hubs.HUB1.users: found a list, expected a mapping (lines of `key: value`)
     :14:5: error: hubs.HUB2.network: `10.61.0.1/24` is an address inside a network: the network is 10.61.0.0/24
     :15:5: error: hubs.HUB2.uplink: `Nat` is not known here
-        hint: did you mean `nat`? (one of: nat, none, tap)
+        hint: did you mean `nat`? (one of: nat, usernat, none, tap)
     :17:14: error: hubs.HUB2.users.yas.password: found a number, expected a text; put it in quotes
     :17:34: error: hubs.HUB2.users.yas.nt_hash: found a number, expected a text; put it in quotes
     :17:48: error: hubs.HUB2.users.yas.adress: there is no key `adress` in hubs.HUB2.users.yas

@@ -7,9 +7,13 @@ use std::fmt;
 /// What a hub is plugged into.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Uplink {
-    /// The host forwards, with its own address in front.
+    /// `nat` where the host has TAP interfaces for us, else `usernat`; which of them is the shell's to say.
     #[default]
+    Auto,
+    /// The host forwards, with its own address in front.
     Nat,
+    /// Ordinary sockets of this process: needs no right at all.
+    UserNat,
     /// Nothing: the clients of the hub reach one another only.
     None,
     /// A TAP interface on the host, and nothing else is touched; named after the hub unless said.
@@ -26,13 +30,19 @@ pub enum Uplink {
 }
 
 /// The words that need no mapping.
-const WORDS: &[&str] = &["nat", "none", "tap"];
+const WORDS: &[&str] = &["nat", "usernat", "none", "tap"];
 
 impl Uplink {
     /// Whether the host forwards for the hub.
     #[must_use]
     pub const fn is_nat(&self) -> bool {
-        matches!(self, Self::Nat)
+        matches!(self, Self::Nat | Self::Auto)
+    }
+
+    /// Whether the gateway's address is ours, on whatever kind of NAT.
+    #[must_use]
+    pub const fn has_gateway(&self) -> bool {
+        matches!(self, Self::Nat | Self::Auto | Self::UserNat)
     }
 
     /// Whether there are stations of a LAN behind it.
@@ -44,7 +54,7 @@ impl Uplink {
     /// The interfaces of the host that it names, with the keys that name them.
     pub fn interfaces(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let (first, second) = match self {
-            Self::Nat | Self::None => (None, None),
+            Self::Auto | Self::Nat | Self::UserNat | Self::None => (None, None),
             Self::Tap(name) => (name.as_deref().map(|name| ("tap", name)), None),
             Self::Bridge { bridge, interface } => {
                 (Some(("bridge", bridge.as_str())), interface.as_deref().map(|name| ("interface", name)))
@@ -58,7 +68,9 @@ impl Uplink {
 impl fmt::Display for Uplink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Auto => f.write_str("auto"),
             Self::Nat => f.write_str("nat"),
+            Self::UserNat => f.write_str("usernat"),
             Self::None => f.write_str("none"),
             Self::Tap(None) => f.write_str("tap"),
             Self::Tap(Some(name)) => write!(f, "tap {name}"),
@@ -93,6 +105,7 @@ impl<'de> Deserialize<'de> for Uplink {
             fn visit_str<E: de::Error>(self, word: &str) -> Result<Uplink, E> {
                 match word {
                     "nat" => Ok(Uplink::Nat),
+                    "usernat" => Ok(Uplink::UserNat),
                     "none" => Ok(Uplink::None),
                     "tap" => Ok(Uplink::Tap(None)),
                     _ => Err(E::unknown_variant(word, WORDS)),

@@ -85,6 +85,8 @@ pub struct Gatehouse {
     /// The name servers of the host, for hubs that pass them on.
     host_dns: Vec<std::net::Ipv4Addr>,
     entropy: Entropy,
+    /// What is said for links that have gone.
+    goodbyes: Vec<ServiceFrame>,
 }
 
 impl Gatehouse {
@@ -112,6 +114,7 @@ impl Gatehouse {
             stories: Stories::default(),
             host_dns,
             entropy: entropy.fork(),
+            goodbyes: Vec::new(),
         };
         for hub in &config.hubs {
             gatehouse.add_hub(clock.now, hub);
@@ -271,6 +274,7 @@ impl Gatehouse {
                 self.queue.remove(link);
                 self.leave(clock, link);
             }
+            Ask::Leased { link, address, release } => self.leased(clock, link, address, release, out),
             Ask::Notice { hub, notice } => {
                 let mut events = crate::hub::Output::default();
                 if let Some(owner) = self.hub_mut(hub) {
@@ -288,6 +292,7 @@ impl Gatehouse {
             }
         }
         self.tell_standings(out);
+        out.frames.append(&mut self.goodbyes);
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
@@ -303,6 +308,7 @@ impl Gatehouse {
         self.judge_those_who_waited(clock, out);
         self.penalties.handle_timeout(clock.now, &mut self.standings);
         self.tell_standings(out);
+        out.frames.append(&mut self.goodbyes);
         self.dues.file(&self.hubs);
         for id in self.dues.take(clock.now) {
             let Some(hub) = place::at(&mut self.hubs, id) else { continue };
@@ -344,6 +350,7 @@ impl Gatehouse {
         if known {
             self.evict(clock, link, cause, &mut out.answers);
             self.tell_standings(out);
+            out.frames.append(&mut self.goodbyes);
         }
         known
     }

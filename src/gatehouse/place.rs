@@ -1,10 +1,10 @@
 //! A session's place on its hub: port, MAC, address.
 
-use super::{Gatehouse, Output};
+use super::{Gatehouse, Output, ServiceFrame};
 use crate::config;
-use crate::hub::{self, AssignError, HubId, OpenError, PortId, lease};
+use crate::hub::{self, AssignError, Forward, HubId, OpenError, PortId, Scope, lease};
 use crate::packet::PacketBuf;
-use crate::peer::{Answer, LinkKey, Place, Rates};
+use crate::peer::{Answer, LanPlace, LinkKey, Place, Rates};
 use crate::ppp::AddressGrant;
 use crate::story::Cause;
 use crate::wire::inet::Network;
@@ -37,7 +37,8 @@ pub(super) fn hub_settings(
     };
     let dhcp = hub::dhcp::Settings {
         // Behind a named TAP there may be stations of their own; behind NAT there is the host alone.
-        serve: matches!(hub.uplink, config::Uplink::Tap(_)),
+        serve: matches!(hub.uplink, config::Uplink::Tap(_)) && hub.address == config::AddressSource::Pool,
+        inform: hub.address == config::AddressSource::Pool,
         dns: name_servers(hub, host_dns).to_vec(),
         domain: hub.dhcp.domain.clone(),
         ..hub.dhcp.options.clone()
@@ -91,8 +92,17 @@ fn storm(per_second: u32) -> hub::Storm {
 fn name_servers<'a>(hub: &'a config::Hub, host_dns: &'a [Ipv4Addr]) -> &'a [Ipv4Addr] {
     match &hub.dhcp.dns {
         config::Dns::Servers(servers) => servers,
+        // It asks the host's, also those that nobody but the host can reach.
+        config::Dns::OfHost if hub.uplink == config::Uplink::UserNat => std::slice::from_ref(&hub.gateway),
         config::Dns::OfHost => host_dns,
     }
+}
+
+/// A user's name as the LAN's DHCP server may show it (RFC 1123 section 2.1).
+fn host_name(user: &str) -> String {
+    let name: String =
+        user.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    name.trim_matches('-').chars().take(63).collect()
 }
 
 /// A hub by its number, without borrowing the rest of the gatehouse.
@@ -145,13 +155,28 @@ impl Gatehouse {
                     }
                 }
             })?;
+        let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;
+        let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
+        let (mac, rates) = (ingress.mac(), rates(&session.terms));
+        if settings.address == config::AddressSource::LanDhcp && session.fixed.is_none() {
+            session.port = Some(port);
+            ingress.allow_leasing();
+            let dns = match &settings.dhcp.dns {
+                config::Dns::Servers(servers) => Some(servers.clone()),
+                config::Dns::OfHost => None,
+            };
+            let host_name = host_name(session.who.user());
+            let (view, gateway) = (hub.view().clone(), settings.gateway);
+            let lan = Box::new(LanPlace { view, mac, host_name, gateway, dns, rates });
+            return Ok(Answer::Leasing { link, ingress, lan });
+        }
         let address = match hub.assign(clock.now, port, session.fixed, own) {
             Ok(address) => address,
             Err(refusal) => {
                 hub.close(clock.now, port);
                 let cause = match &refusal {
                     AssignError::Refused(lease::Refusal::PoolEmpty { .. }) => Cause::PoolEmpty,
-                    AssignError::Refused(_) => Cause::AddressInUse,
+                    AssignError::Refused(_) | AssignError::Taken(_) => Cause::AddressInUse,
                     AssignError::NoPort => Cause::Internal,
                 };
                 tracing::warn!(
@@ -168,7 +193,6 @@ impl Gatehouse {
         hub.set_routes(port, routes(&session.terms));
         session.port = Some(port);
         session.address = Some(address);
-        let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;
         let mut dns = name_servers(settings, &self.host_dns).iter().copied();
         let mut wins = settings.dhcp.options.wins.iter().copied();
         let grant = AddressGrant {
@@ -177,9 +201,8 @@ impl Gatehouse {
             dns: [dns.next(), dns.next()],
             wins: [wins.next(), wins.next()],
         };
-        let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
-        let rates = rates(&session.terms);
-        let place = Place { view: hub.view().clone(), mac: ingress.mac(), grant, network, rates };
+        let router = settings.gateway;
+        let place = Place { view: hub.view().clone(), mac, grant, network, router, rates };
         Ok(Answer::Joined { link, ingress, place: Box::new(place) })
     }
 
@@ -189,8 +212,32 @@ impl Gatehouse {
         let Some(mut session) = self.sessions.remove(link) else { return };
         self.watch.set(&mut session, None);
         self.penalties.leave(clock.now, session.path.remote.ip(), &mut self.standings);
+        if let Some(frame) = session.release.take() {
+            self.goodbyes.push(ServiceFrame { hub: session.hub, to: Forward::Flood(Scope::Trunks), frame });
+        }
         if let Some((port, hub)) = session.port.zip(self.hub_mut(session.hub)) {
             hub.close(clock.now, port);
+        }
+    }
+
+    /// A DHCP server of the LAN has given a link its address. `release` is how it is given back.
+    pub(super) fn leased(
+        &mut self,
+        clock: Clock,
+        link: LinkKey,
+        address: Ipv4Addr,
+        release: Option<PacketBuf>,
+        out: &mut Output,
+    ) {
+        let Some(session) = self.sessions.get_mut(link) else { return };
+        let Some((port, hub)) = session.port.zip(at(&mut self.hubs, session.hub)) else { return };
+        session.release = release;
+        match hub.assign_lan(port, address) {
+            Ok(()) => session.address = Some(address),
+            Err(error) => {
+                tracing::warn!(hub = hub.name(), user = session.who.user(), %error, "the LAN's address is not used");
+                self.evict(clock, link, Cause::AddressInUse, &mut out.answers);
+            }
         }
     }
 

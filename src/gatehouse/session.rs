@@ -3,7 +3,7 @@
 use crate::config::Terms;
 use crate::hub::{HubId, PortId};
 use crate::identity::account::Authenticated;
-use crate::packet::Path;
+use crate::packet::{PacketBuf, Path};
 use crate::peer::{LinkKey, Meter, PskId};
 use crate::story::AttemptId;
 use crate::worker::Clock;
@@ -66,6 +66,8 @@ pub struct Session {
     pub port: Option<PortId>,
     /// Its address, once it has one.
     pub address: Option<Ipv4Addr>,
+    /// How an address of the LAN is given back.
+    pub(super) release: Option<PacketBuf>,
 }
 
 impl Session {
@@ -90,6 +92,7 @@ impl Session {
             counted: 0,
             port: None,
             address: None,
+            release: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::HubId;
 use super::fdb::{Flags, Look, Scope, Value};
+use super::leasing::{self, Talk};
 use super::policy::{Bucket, Owner, Policy, SERVICE, may_meet};
 use crate::packet::{Drop, WorkerId};
 use crate::wire::ether::{Arp, ArpOperation, EtherType, Frame, Mac};
@@ -160,11 +161,14 @@ pub struct Ingress {
     policy: Policy,
     storm: Bucket,
     gate: Arc<Gate>,
+    /// Whether the address comes from a DHCP server of the LAN.
+    leases: bool,
 }
 
 impl Ingress {
     pub(super) fn new(hub: HubId, id: PortId, kind: Kind, mac: Mac, policy: Policy, gate: Arc<Gate>) -> Self {
-        Self { hub, id, kind, owner: Owner { mac, address: None }, policy, storm: Bucket::default(), gate }
+        let owner = Owner { mac, address: None };
+        Self { hub, id, kind, owner, policy, storm: Bucket::default(), gate, leases: false }
     }
 
     /// The port's number.
@@ -202,6 +206,11 @@ impl Ingress {
         self.owner.address = address;
     }
 
+    /// Lets a client port ask a DHCP server of the LAN for its address, and prolong it.
+    pub fn allow_leasing(&mut self) {
+        self.leases = true;
+    }
+
     /// The rules in force.
     #[must_use]
     pub fn policy(&self) -> &Policy {
@@ -231,6 +240,18 @@ impl Ingress {
         }
         if frame.destination.is_bridge_local() {
             return Err(Drop::NotCarried);
+        }
+        if self.leases
+            && let Some(talk) = leasing::talk(self.owner.mac, self.owner.address, bytes, &frame)
+        {
+            if talk == Talk::Probe {
+                return self.forward_many(look, &frame);
+            }
+            // Servers are in the LAN: other clients need not hear it.
+            if frame.destination.is_multicast() {
+                return self.take_flood(look, Some(Scope::Trunks)).map(|()| Forward::Flood(Scope::Trunks));
+            }
+            return self.forward_one(look, &frame);
         }
         match self.kind {
             Kind::Client => self.policy.admit_client(self.owner, bytes, &frame)?,

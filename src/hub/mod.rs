@@ -14,6 +14,7 @@
 //! | `permit` | what it takes to open a port |
 //! | `lease`, `interval`, `snapshot` | addresses: who has which, on disk too |
 //! | `filter` | what a monitor wants to see |
+//! | `leasing` | addresses that a LAN gives |
 //! | `dhcp`, `service` | the leases' second way out: DHCP on the wire |
 //!
 //! Must not know what is on the other side of a port, nor do I/O.
@@ -27,6 +28,7 @@ mod ingress;
 mod interval;
 mod learning;
 pub mod lease;
+mod leasing;
 mod lists;
 mod mac;
 mod permit;
@@ -137,6 +139,9 @@ pub enum AssignError {
     /// The port is not open, or not a client's.
     #[error("no such client port")]
     NoPort,
+    /// Somebody else here has the address that the LAN gave.
+    #[error("{0} is in use here already")]
+    Taken(Ipv4Addr),
     /// The pool says no.
     #[error(transparent)]
     Refused(#[from] lease::Refusal),

@@ -26,6 +26,15 @@ pub enum Ask {
         /// The address that the client asks for, if it asks for one of its own.
         asked: Option<Ipv4Addr>,
     },
+    /// A DHCP server of the LAN has given a link an address.
+    Leased {
+        /// The link.
+        link: LinkKey,
+        /// The address.
+        address: Ipv4Addr,
+        /// The frame that gives it back.
+        release: Option<PacketBuf>,
+    },
     /// A link is over: close its port, keep its lease for a while.
     Leave {
         /// The link.
@@ -109,6 +118,15 @@ pub enum Answer {
         /// What the link needs there.
         place: Box<Place>,
     },
+    /// The link's port on a hub whose addresses come from a LAN: it asks there.
+    Leasing {
+        /// The link.
+        link: LinkKey,
+        /// The port, for the worker.
+        ingress: Ingress,
+        /// What the link needs there.
+        lan: Box<LanPlace>,
+    },
     /// There is no place: the link must close.
     NoPlace {
         /// The link.
@@ -149,6 +167,23 @@ pub struct Reading {
     pub rule: String,
 }
 
+/// A link's place on a hub whose addresses come from a LAN.
+#[derive(Debug)]
+pub struct LanPlace {
+    /// The hub as the data path sees it.
+    pub view: Arc<View>,
+    /// The link's own MAC.
+    pub mac: Mac,
+    /// What the LAN's server is told of the client.
+    pub host_name: String,
+    /// Our address on the link, and the next hop where the LAN names none.
+    pub gateway: Ipv4Addr,
+    /// Name servers, if not those of the LAN.
+    pub dns: Option<Vec<Ipv4Addr>>,
+    /// How fast the link may be.
+    pub rates: Rates,
+}
+
 /// A link's place on its hub.
 #[derive(Debug)]
 pub struct Place {
@@ -160,6 +195,8 @@ pub struct Place {
     pub grant: AddressGrant,
     /// The hub's network.
     pub network: Network,
+    /// The next hop for all else.
+    pub router: Ipv4Addr,
     /// How fast the link may be.
     pub rates: Rates,
 }

@@ -344,6 +344,7 @@ impl Peer {
         let seat = self.seat(session)?;
         match std::mem::replace(&mut seat.state, State::Waiting) {
             State::Joined(member) => Some(member.port),
+            State::Leasing(leasing) => Some(leasing.port),
             State::Stranger | State::Waiting => None,
         }
     }
@@ -388,6 +389,7 @@ impl Peer {
                     member.set_rates(cx.now, rates);
                 }
             }
+            Answer::Leasing { link, ingress, lan } => self.begin_lease(cx, link, ingress, *lan),
             Answer::NoPlace { link, cause, .. } | Answer::Close { link, cause } => {
                 if let Some(seat) = self.seat(link.session)
                     && matches!(seat.state, State::Waiting)

@@ -182,6 +182,7 @@ impl Peer {
             .map(|seat| seat.session)
             .collect();
         for session in due {
+            self.lease_timeout(cx, session);
             let mut out = ppp::Output::default();
             if let Some(seat) = self.seat(session) {
                 seat.link.handle_timeout(cx.now, &mut out);
@@ -350,6 +351,10 @@ impl Peer {
             State::Joined(member) => {
                 cx.out.asks.push(Ask::Leave { link, cause });
                 cx.out.freed_ports.push(member.port);
+            }
+            State::Leasing(leasing) => {
+                cx.out.asks.push(Ask::Leave { link, cause });
+                cx.out.freed_ports.push(leasing.port);
             }
             // The gatehouse's answer brings the port back.
             State::Waiting | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),

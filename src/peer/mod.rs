@@ -9,6 +9,7 @@ mod ask;
 mod control;
 mod inbound;
 mod inner_udp;
+mod leasing;
 mod life;
 mod meter;
 mod mtu;
@@ -20,7 +21,7 @@ mod settings;
 mod strays;
 mod tell;
 
-pub use ask::{Answer, Ask, Authenticate, Place, Reading};
+pub use ask::{Answer, Ask, Authenticate, LanPlace, Place, Reading};
 pub use meter::{Meter, Traffic};
 pub use outbox::{DhTag, Frame, Outbox, SpiChange};
 pub use pace::Rates;

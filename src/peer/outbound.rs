@@ -22,6 +22,16 @@ impl Peer {
         frame: PacketBuf,
     ) -> Result<(), Drop> {
         let seat = self.seat(session).ok_or(Drop::NoPort)?;
+        if let State::Leasing(_) = &seat.state {
+            return self.lease_frame(cx, session, &frame);
+        }
+        let State::Joined(member) = &mut seat.state else { return Err(Drop::NoPort) };
+        if member.lease.as_ref().is_some_and(|client| client.concerns(&frame))
+            && self.lease_frame(cx, session, &frame).is_ok()
+        {
+            return Ok(());
+        }
+        let seat = self.seat(session).ok_or(Drop::NoPort)?;
         let State::Joined(member) = &mut seat.state else { return Err(Drop::NoPort) };
         let port = member.port;
         let frames = &mut cx.out.frames;

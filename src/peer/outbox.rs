@@ -56,6 +56,8 @@ pub struct Outbox {
     pub port_wishes: Vec<(LinkKey, Option<std::net::Ipv4Addr>)>,
     /// Ports that the gatehouse has opened, for the worker's table.
     pub opened_ports: Vec<(Ingress, Arc<View>)>,
+    /// Ports whose address is known now.
+    pub addressed_ports: Vec<(PortId, std::net::Ipv4Addr)>,
     /// Responder cookies of ISAKMP SAs that have ended.
     pub dead_cookies: Vec<Cookie>,
     /// Port numbers that go back to the worker.

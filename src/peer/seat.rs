@@ -1,12 +1,12 @@
 //! One PPP link of a peer and, once its user is known, its place on a hub.
 
 use super::pace::{Pace, Rates};
-use super::{Meter, Place};
+use super::{LanPlace, Meter, Place};
 use crate::hub::{PortId, View};
 use crate::l2tp::SessionKey;
 use crate::ppp::Link;
 use crate::story::Attempt;
-use crate::vnic::{self, Vnic};
+use crate::vnic::{self, Vnic, dhcp};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,9 +26,14 @@ impl Seat {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let vnic = match &self.state {
             State::Joined(member) => member.vnic.poll_timeout(),
+            State::Leasing(_) | State::Stranger | State::Waiting => None,
+        };
+        let lease = match &self.state {
+            State::Joined(member) => member.lease.as_ref().and_then(|client| client.poll_timeout()),
+            State::Leasing(leasing) => leasing.client.poll_timeout(),
             State::Stranger | State::Waiting => None,
         };
-        self.link.poll_timeout().into_iter().chain(vnic).min()
+        self.link.poll_timeout().into_iter().chain(vnic).chain(lease).min()
     }
 
     /// Whether so many bytes may go to the device now.
@@ -51,6 +56,8 @@ pub(super) enum State {
     Stranger,
     /// The user is known; the worker has set a port number aside and the gatehouse has been asked for a place.
     Waiting,
+    /// The link has its port, and waits for an address of the LAN.
+    Leasing(Box<Leasing>),
     /// The link is on its hub.
     Joined(Box<Member>),
 }
@@ -69,12 +76,21 @@ pub(super) struct Member {
     pub(super) up: bool,
     /// Whether the client has sent anything.
     pub(super) talked: bool,
+    /// Who keeps an address of the LAN.
+    pub(super) lease: Option<Box<dhcp::Client>>,
+}
+
+/// A link that waits for its address.
+pub(super) struct Leasing {
+    pub(super) port: PortId,
+    pub(super) client: Box<dhcp::Client>,
+    pub(super) lan: LanPlace,
 }
 
 impl Member {
     pub(super) fn new(now: Instant, port: PortId, place: Place) -> Self {
-        let Place { view, mac, grant, network, rates } = place;
-        let ipv4 = vnic::Address { address: grant.address, network, gateway: Some(grant.gateway) };
+        let Place { view, mac, grant, network, router, rates } = place;
+        let ipv4 = vnic::Address { address: grant.address, network, gateway: Some(router) };
         let mut member = Self {
             port,
             view,
@@ -85,6 +101,7 @@ impl Member {
             rates: Rates::default(),
             up: false,
             talked: false,
+            lease: None,
         };
         member.set_rates(now, rates);
         member

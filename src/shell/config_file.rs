@@ -35,7 +35,9 @@ pub fn read(path: &Path) -> Result<Loaded, Error> {
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
     let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
     let facts = FileFacts { name: path.display().to_string(), mode: Some(mode), now: unix_now() };
-    load(&text, &facts).map_err(Error::Wrong)
+    let mut loaded = load(&text, &facts).map_err(Error::Wrong)?;
+    loaded.config.settle_uplinks(super::tap::is_available());
+    Ok(loaded)
 }
 
 /// Makes a directory for secrets (0700), and those above it as usual, unless they exist.

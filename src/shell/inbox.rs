@@ -4,7 +4,7 @@
 use super::cable::Device;
 use crate::crypto::dh::{DhError, DhResult};
 use crate::hub::{Ingress, PortId, View};
-use crate::packet::Datagram;
+use crate::packet::{Datagram, PacketBuf};
 use crate::peer::{Answer, DhTag, Settings};
 use crate::penalty::Change;
 use crate::worker::{FarFrame, Snapshot};
@@ -21,6 +21,8 @@ pub(super) enum Input {
     Datagrams(Vec<Datagram>),
     /// Frames for its ports.
     Frames(Vec<FarFrame>),
+    /// Frames that another thread behind one of its ports sends.
+    FromPort(PortId, Vec<PacketBuf>),
     /// The gatehouse's answers.
     Answers(Vec<Answer>),
     /// A result of the Diffie-Hellman pool.
@@ -65,7 +67,7 @@ impl Inbox {
     /// anything else waits: control must not be lost. Returns whether it was taken.
     pub(super) fn put(&self, input: Input) -> bool {
         let taken = match input {
-            data @ (Input::Frames(_) | Input::Datagrams(_) | Input::Count(_)) => {
+            data @ (Input::Frames(_) | Input::FromPort(..) | Input::Datagrams(_) | Input::Count(_)) => {
                 self.queue.try_send(data).is_ok()
             }
             control => self.queue.send(control).is_ok(),

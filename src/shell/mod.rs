@@ -32,6 +32,7 @@ mod test_dir;
 mod test_network;
 mod udp;
 mod uplinks;
+mod usernat;
 mod worker_thread;
 
 pub use run::{Options, run};

@@ -86,7 +86,7 @@ impl Privileges {
         let taps: Vec<&str> = config
             .hubs
             .iter()
-            .filter(|hub| !matches!(hub.uplink, Uplink::None | Uplink::Interface(_)))
+            .filter(|hub| !matches!(hub.uplink, Uplink::None | Uplink::UserNat | Uplink::Interface(_)))
             .map(|hub| hub.name.as_str())
             .collect();
 

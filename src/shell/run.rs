@@ -100,7 +100,8 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
 
     let mut workers: Vec<Worker> =
         (0..count).map(|n| Worker::new(WorkerId(n), began, settings.clone(), entropy.fork())).collect();
-    let (trunks, mut taps) = Trunks::open_all(&config, &mut setup, &mut gatehouse, &mut workers).await?;
+    let (trunks, mut taps) =
+        Trunks::open_all(&config, &mut setup, &mut gatehouse, &mut workers, &inboxes).await?;
 
     let mut threads = Vec::new();
     for (n, worker) in workers.into_iter().enumerate() {

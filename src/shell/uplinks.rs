@@ -14,6 +14,8 @@ use crate::gatehouse::Gatehouse;
 use crate::hub::{HubId, Ingress, Mac, PortId, View, stable_mac};
 use crate::identity::folded;
 use crate::packet::WorkerId;
+use crate::usernat::{self, Limits};
+use crate::wire::inet;
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -53,7 +55,7 @@ struct Wanted {
 
 impl Wanted {
     fn of(hub: &config::Hub) -> Option<Self> {
-        let nat = hub.uplink.is_nat().then_some((hub.network, hub.gateway));
+        let nat = hub.uplink.has_gateway().then_some((hub.network, hub.gateway));
         let (kind, rules) = (hub.uplink.clone(), hub.uplink_rules);
         (kind != Kind::None).then(|| Self { hub: hub.name.clone(), kind, nat, rules })
     }
@@ -84,14 +86,15 @@ impl Trunks {
         setup: &mut HostSetup,
         gatehouse: &mut Gatehouse,
         workers: &mut [Worker],
+        inboxes: &Arc<[Inbox]>,
     ) -> anyhow::Result<(Self, BTreeMap<WorkerId, Vec<Option<Uplink>>>)> {
         let mut uplinks: BTreeMap<WorkerId, Vec<Option<Uplink>>> = BTreeMap::new();
         let mut trunks = Self { local_resolver: host_name_servers().first().copied(), ..Self::default() };
         for (wanted, n) in config.hubs.iter().filter_map(Wanted::of).zip(0..) {
-            let (device, name, index) = make(setup, &wanted).await?;
             let at = n % workers.len().max(1);
             let Some(worker) = workers.get_mut(at) else { continue };
             let port = worker.reserve_trunk();
+            let (device, name, index) = make(setup, &wanted, port, inboxes).await?;
             let (ingress, view) = plug_in(gatehouse, &wanted, port)?;
             worker.open_trunk(ingress, view);
             trunks.note(wanted, port, name, index);
@@ -149,7 +152,7 @@ impl Trunks {
         config: &Config,
         setup: &mut HostSetup,
         gatehouse: &mut Gatehouse,
-        inboxes: &[Inbox],
+        inboxes: &Arc<[Inbox]>,
     ) -> Vec<String> {
         let mut failures = Vec::new();
         let orphans = self.monitors.iter().filter(|(_, hub)| gatehouse.hub(*hub).is_none());
@@ -271,10 +274,16 @@ impl Trunks {
         wanted: Wanted,
         setup: &mut HostSetup,
         gatehouse: &mut Gatehouse,
-        inboxes: &[Inbox],
+        inboxes: &Arc<[Inbox]>,
     ) -> anyhow::Result<()> {
-        let (device, name, index) = make(setup, &wanted).await?;
         let (inbox, port) = self.reserve(inboxes).await?;
+        let (device, name, index) = match make(setup, &wanted, port, inboxes).await {
+            Ok(made) => made,
+            Err(error) => {
+                inbox.put(Input::Unplug(port, oneshot::channel().0));
+                return Err(error);
+            }
+        };
         let (ingress, view) = match plug_in(gatehouse, &wanted, port) {
             Ok(plugged) => plugged,
             Err(error) => {
@@ -290,10 +299,23 @@ impl Trunks {
 }
 
 /// Makes what is behind a hub's uplink port, with its name and number on the host.
-async fn make(setup: &mut HostSetup, wanted: &Wanted) -> anyhow::Result<(Device, String, u32)> {
+async fn make(
+    setup: &mut HostSetup,
+    wanted: &Wanted,
+    port: PortId,
+    inboxes: &Arc<[Inbox]>,
+) -> anyhow::Result<(Device, String, u32)> {
     let hub = &wanted.hub;
     let mut mac = gateway_mac(hub).0;
     let name = match &wanted.kind {
+        Kind::UserNat => {
+            let Some((network, gateway)) = wanted.nat else { anyhow::bail!("it has no gateway") };
+            let network = inet::Network::new(network.address(), network.prefix())?;
+            let (resolvers, limits) = (Vec::new(), Limits::default());
+            let settings = usernat::Settings { mac: Mac(mac), gateway, network, resolvers, limits };
+            let way = super::usernat::start(port, settings, inboxes.clone())?;
+            return Ok((Device::Queue(Box::new(way)), "usernat".to_owned(), 0));
+        }
         Kind::Interface(name) => {
             setup.wire(name).await?;
             return Ok((Device::Wire(PacketSocket::open(name)?), name.clone(), 0));
@@ -304,7 +326,7 @@ async fn make(setup: &mut HostSetup, wanted: &Wanted) -> anyhow::Result<(Device,
             mac[0] = 0xFE;
             name_for(hub)
         }
-        Kind::Nat | Kind::None | Kind::Tap(None) => name_for(hub),
+        Kind::Auto | Kind::Nat | Kind::None | Kind::Tap(None) => name_for(hub),
     };
     let tap = Tap::create(&name)?;
     setup.link_up(&tap, mac, MTU).await?;

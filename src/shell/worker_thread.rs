@@ -235,6 +235,9 @@ impl WorkerThread {
             match input {
                 Input::Datagrams(mut datagrams) => turn.batch.datagrams.append(&mut datagrams),
                 Input::Frames(mut frames) => turn.batch.far_frames.append(&mut frames),
+                Input::FromPort(from, frames) => {
+                    turn.batch.frames.extend(frames.into_iter().map(|buf| Frame { from, buf }));
+                }
                 Input::Answers(answers) => {
                     for answer in answers {
                         self.worker.handle_answer(clock, answer, effects);

@@ -147,6 +147,9 @@ causes! {
     /// The LAN's DHCP server is silent.
     LanDhcpSilent = "lan_dhcp_silent", Gateway, "no DHCP server answered on the LAN",
         "Check the bridge and the LAN's DHCP server, or use the hub's own address range.";
+    /// The LAN's DHCP server did not prolong the address.
+    LanDhcpLost = "lan_dhcp_lost", Gateway, "the LAN's DHCP server took the address back or let it end",
+        "Connect again; if it stays, check the LAN's DHCP server and the bridge.";
     /// The client insisted on another address.
     AddressRefused = "address_refused", Client, "the client refused the address that it was given",
         "Remove the fixed address from the client's settings, or allow it to this user.";

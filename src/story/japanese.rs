@@ -117,6 +117,10 @@ pub(super) const fn japanese(cause: Cause) -> (&'static str, &'static str) {
             "LAN の DHCP サーバーから応答がありませんでした",
             "ブリッジと LAN の DHCP サーバーを確かめるか、ハブ自身のアドレス範囲を使ってください。",
         ),
+        Cause::LanDhcpLost => (
+            "LAN の DHCP サーバーがアドレスを取り消したか、延長しませんでした",
+            "もう一度接続してください。続く場合は、LAN の DHCP サーバーとブリッジを確かめてください。",
+        ),
         Cause::AddressRefused => (
             "クライアントが割り当てられたアドレスを拒否しました",
             "クライアントの設定から固定アドレスを消すか、このユーザーにそのアドレスを許可してください。",

@@ -224,6 +224,7 @@ impl Cause {
             | Self::LanDhcpSilent
             | Self::Internal => NO_PLACE,
             Self::LinkLost
+            | Self::LanDhcpLost
             | Self::RekeyFailed
             | Self::NatMappingLost
             | Self::ReplacedByNewest

@@ -6,6 +6,7 @@
 //!
 //! Must not know PPP, nor decide where a frame goes.
 
+pub mod dhcp;
 mod neighbor;
 
 use crate::hub::{Mac, View};

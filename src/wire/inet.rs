@@ -337,11 +337,42 @@ fn find_mss(packet: &[u8]) -> Option<(usize, u16, usize)> {
     }
 }
 
+/// An ICMP error: its type and code (RFC 792, RFC 1812 section 5.2.7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Icmp(pub u8, pub u8);
+
+impl Icmp {
+    /// There is no way to the network.
+    pub const NET_UNREACHABLE: Self = Self(3, 0);
+    /// The host does not answer.
+    pub const HOST_UNREACHABLE: Self = Self(3, 1);
+    /// The host does not speak the protocol.
+    pub const PROTOCOL_UNREACHABLE: Self = Self(3, 2);
+    /// Nobody listens there.
+    pub const PORT_UNREACHABLE: Self = Self(3, 3);
+    /// The packet is too big, and may not be fragmented.
+    pub const FRAGMENTATION_NEEDED: Self = Self(3, 4);
+    /// An administrator does not want it.
+    pub const PROHIBITED: Self = Self(3, 13);
+    /// The packet has been through too many routers.
+    pub const TTL_EXCEEDED: Self = Self(11, 0);
+}
+
 /// ICMP "destination unreachable, fragmentation needed and DF set" (RFC 792, RFC 1191 section 4) about `original`, from
-/// `from` to the original's source. `None` where RFC 1122 section 3.2.2 forbids an error: about ICMP errors, later
-/// fragments, group or broadcast addresses.
+/// `from` to the original's source. `None` as for [`icmp_error`].
 #[must_use]
 pub fn fragmentation_needed(original: &[u8], from: Ipv4Addr, mtu: u16) -> Option<PacketBuf> {
+    icmp_about(original, from, Icmp::FRAGMENTATION_NEEDED, mtu)
+}
+
+/// An ICMP error about `original`, from `from` to the original's source. `None` where RFC 1122 section 3.2.2 forbids one:
+/// about ICMP errors, later fragments, group or broadcast addresses.
+#[must_use]
+pub fn icmp_error(original: &[u8], from: Ipv4Addr, error: Icmp) -> Option<PacketBuf> {
+    icmp_about(original, from, error, 0)
+}
+
+fn icmp_about(original: &[u8], from: Ipv4Addr, error: Icmp, mtu: u16) -> Option<PacketBuf> {
     let ip = Ipv4::parse(original).ok()?;
     let icmp_error = ip.protocol == Protocol::ICMP && !matches!(ip.payload.first(), Some(0 | 8 | 13..=18));
     let source = ip.source;
@@ -358,7 +389,7 @@ pub fn fragmentation_needed(original: &[u8], from: Ipv4Addr, mtu: u16) -> Option
     // RFC 1812 section 4.3.2.3: as much of the original as fits 576 bytes.
     let quoted = &original[..ip.total_len.min(576 - IPV4_HEADER - 8)];
     let mut buf = PacketBuf::from_slice(quoted);
-    let mut header = [3, 4, 0, 0, 0, 0, 0, 0];
+    let mut header = [error.0, error.1, 0, 0, 0, 0, 0, 0];
     header[6..].copy_from_slice(&mtu.to_be_bytes());
     let checksum = fold(add(add(0, &header), quoted));
     header[2..4].copy_from_slice(&checksum.to_be_bytes());

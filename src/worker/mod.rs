@@ -321,7 +321,7 @@ impl Worker {
         }
         if self.peer(link.peer).is_none() {
             // The peer has gone while the gatehouse was busy: what it prepared is undone.
-            if let Answer::Joined { ingress, .. } = &answer {
+            if let Answer::Joined { ingress, .. } | Answer::Leasing { ingress, .. } = &answer {
                 self.ports.release(ingress.id());
                 effects.asks.push(Ask::Leave { link, cause: Cause::PeerLeft });
             }
@@ -450,6 +450,11 @@ impl Worker {
         for (ingress, view) in self.outbox.opened_ports.drain(..) {
             self.ports.open(ingress, view);
         }
+        for (port, address) in self.outbox.addressed_ports.drain(..) {
+            if let Some(open) = self.ports.get_mut(port) {
+                open.ingress.set_address(Some(address));
+            }
+        }
         for port in self.outbox.freed_ports.drain(..) {
             self.ports.release(port);
         }
@@ -500,6 +505,7 @@ impl Answer {
         match self {
             Self::Verdict { link, .. }
             | Self::Joined { link, .. }
+            | Self::Leasing { link, .. }
             | Self::NoPlace { link, .. }
             | Self::Renewed { link, .. }
             | Self::Close { link, .. } => *link,
@@ -509,7 +515,11 @@ impl Answer {
     fn returned_port(&self) -> Option<PortId> {
         match self {
             Self::NoPlace { port, .. } => Some(*port),
-            Self::Renewed { .. } | Self::Verdict { .. } | Self::Joined { .. } | Self::Close { .. } => None,
+            Self::Renewed { .. }
+            | Self::Verdict { .. }
+            | Self::Joined { .. }
+            | Self::Leasing { .. }
+            | Self::Close { .. } => None,
         }
     }
 }

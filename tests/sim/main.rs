@@ -18,6 +18,7 @@ mod control;
 mod ends;
 mod hostile;
 mod kinds;
+mod leasing;
 mod limits;
 mod many;
 mod moves;

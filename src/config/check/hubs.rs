@@ -1,7 +1,7 @@
 //! Rules of the hubs: names, networks, ranges.
 
 use super::{Check, Path, in_order, model, same_name, schema};
-use crate::config::{Limit, Network, Uplink};
+use crate::config::{AddressSource, Limit, Network};
 use std::net::Ipv4Addr;
 
 impl Check<'_> {
@@ -55,12 +55,18 @@ impl Check<'_> {
             let hint = Some("`uplink: none` is a hub without one");
             self.error(&rules.key("max_macs"), "with 0 nothing comes in from the uplink".to_owned(), hint);
         }
+        if hub.address == AddressSource::LanDhcp && !hub.uplink.is_lan() {
+            let hint = Some("such as uplink: { bridge: br0 }");
+            let message =
+                format!("with `uplink: {}` there is no LAN whose DHCP server could be asked", hub.uplink);
+            self.error(&path.key("address"), message, hint);
+        }
         if hub.uplink_rules.max_ips == Limit::To(0) {
             let hint = Some("`uplink: none` is a hub without one");
             self.error(&rules.key("max_ips"), "with 0 nothing comes in from the uplink".to_owned(), hint);
         }
         if (hub.uplink_rules.no_routing || hub.uplink_rules.max_ips != Limit::None)
-            && hub.uplink == Uplink::Nat
+            && hub.uplink.has_gateway()
         {
             let key = if hub.uplink_rules.no_routing { "no_routing" } else { "max_ips" };
             let hint =
@@ -69,7 +75,17 @@ impl Check<'_> {
         }
         let access_list = self.access_list(&path.key("access_list"), hub, &users);
         let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink.clone(), hub.uplink_rules);
-        model::Hub { name, network, gateway, dhcp, uplink, uplink_rules, access_list, users }
+        model::Hub {
+            name,
+            network,
+            gateway,
+            address: hub.address,
+            dhcp,
+            uplink,
+            uplink_rules,
+            access_list,
+            users,
+        }
     }
 
     /// `@` and `\` part user and hub when somebody logs in, and `none` means no hub.

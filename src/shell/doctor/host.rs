@@ -81,7 +81,12 @@ pub(super) fn capabilities(config: &Config, running: bool) -> Vec<Line> {
 pub(super) fn kernel(config: &Config) -> Vec<Line> {
     const CHECK: &str = "kernel";
     let mut lines = Vec::new();
-    let wants_tap = config.hubs.iter().any(|hub| hub.uplink != Uplink::None);
+    let wants_tap = {
+        let tap = |hub: &crate::config::Hub| {
+            matches!(hub.uplink, Uplink::Nat | Uplink::Tap(_) | Uplink::Bridge { .. })
+        };
+        config.hubs.iter().any(tap)
+    };
     if wants_tap && !Path::new("/dev/net/tun").exists() {
         lines.push(Line::fail(
             CHECK,

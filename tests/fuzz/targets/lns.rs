@@ -49,7 +49,7 @@ struct World {
 }
 
 fn settings() -> Settings {
-    Settings { secret: Some("secret".into()), ..Settings::default() }
+    Settings { secret: Some(b"secret".as_slice().into()), ..Settings::default() }
 }
 
 /// A sequence of steps.

@@ -3,8 +3,9 @@
 use super::host::Inbox;
 use sekisho::hub::{HubId, Mac, PortId};
 use sekisho::packet::PacketBuf;
+use sekisho::wire::dhcp::{CLIENT_PORT, Code, Message, MessageType, SERVER_PORT};
 use sekisho::wire::ether::{self, Arp, ArpOperation, EtherType, Frame};
-use sekisho::wire::inet::{Ipv4, Network};
+use sekisho::wire::inet::{Ipv4, Network, udp_packet};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -17,12 +18,16 @@ pub struct Uplink {
     neighbors: BTreeMap<Ipv4Addr, Mac>,
     waiting: Vec<(Ipv4Addr, PacketBuf)>,
     pub inbox: Inbox,
+    /// The address that a DHCP server of the LAN gives, for how many seconds, if there is one; and what it was told.
+    pub dhcp: Option<(Ipv4Addr, u32)>,
+    pub heard: Vec<MessageType>,
 }
 
 impl Uplink {
     pub fn new(hub: HubId, port: PortId, mac: Mac, gateway: Ipv4Addr, network: Network) -> Self {
         let (neighbors, waiting, inbox) = (BTreeMap::new(), Vec::new(), Inbox::default());
-        Self { hub, port, mac, gateway, network, neighbors, waiting, inbox }
+        let (dhcp, heard) = (None, Vec::new());
+        Self { hub, port, mac, gateway, network, neighbors, waiting, inbox, dhcp, heard }
     }
 
     /// Takes a frame from the hub; what goes back is returned.
@@ -31,6 +36,12 @@ impl Uplink {
         if frame.destination != self.mac && !frame.destination.is_multicast() {
             // Flooded: for somebody else.
             return Vec::new();
+        }
+        if frame.ethertype == EtherType::IPV4
+            && let Some(udp) = Ipv4::parse(frame.payload).unwrap().udp()
+            && udp.destination == SERVER_PORT
+        {
+            return self.recv_dhcp(&Message::parse(udp.payload).unwrap(), frame.source);
         }
         match frame.ethertype {
             EtherType::ARP => self.recv_arp(&Arp::parse(frame.payload).unwrap()),
@@ -43,6 +54,27 @@ impl Uplink {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn recv_dhcp(&mut self, message: &Message, from: Mac) -> Vec<PacketBuf> {
+        let kind = message.kind().unwrap();
+        self.heard.push(kind);
+        let answer = match kind {
+            MessageType::DISCOVER => MessageType::OFFER,
+            MessageType::REQUEST => MessageType::ACK,
+            _ => return Vec::new(),
+        };
+        let Some((address, seconds)) = self.dhcp else { return Vec::new() };
+        let mut reply = message.reply();
+        reply.yiaddr = address;
+        reply.push(Code::MESSAGE_TYPE, &[answer.0]);
+        reply.push(Code::SERVER_ID, &self.gateway.octets());
+        reply.push(Code::SUBNET_MASK, &self.network.mask().octets());
+        reply.push(Code::ROUTER, &self.gateway.octets());
+        reply.push(Code::LEASE_TIME, &seconds.to_be_bytes());
+        let mut frame = udp_packet((self.gateway, SERVER_PORT), (address, CLIENT_PORT), &reply.emit(1472));
+        frame.put_front(&ether::header(from, self.mac, EtherType::IPV4));
+        vec![frame]
     }
 
     fn recv_arp(&mut self, arp: &Arp) -> Vec<PacketBuf> {

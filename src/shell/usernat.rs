@@ -1,0 +1,356 @@
+//! The thread of a user-mode NAT: its sockets, and the frames between it and its worker.
+
+use super::cable::Queue;
+use super::host;
+use super::inbox::{Inbox, Input};
+use crate::entropy::Entropy;
+use crate::hub::PortId;
+use crate::packet::{PacketBuf, Pool};
+use crate::usernat::{FlowId, Nat, Outside, Settings};
+use crate::wire::inet::Icmp;
+use anyhow::Context as _;
+use mio::net::{TcpStream, UdpSocket};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, IoSliceMut, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+
+const WAKER: Token = Token(usize::MAX);
+/// Batches that wait for the thread at most.
+const QUEUE: usize = 256;
+/// Batches, and datagrams of one socket, in one turn.
+const TURN: usize = 64;
+/// Frames in one batch for the worker.
+const BATCH: usize = 256;
+/// Files that are left to the rest of the process.
+const SPARE_FILES: u64 = 256;
+
+/// The worker's end.
+pub(super) struct Way {
+    to: Option<SyncSender<Vec<PacketBuf>>>,
+    waker: Arc<Waker>,
+}
+
+impl Queue for Way {
+    fn put(&mut self, frames: &mut Vec<PacketBuf>, pool: &mut Pool) {
+        let batch = std::mem::take(frames);
+        if let Some(Err(refused)) = self.to.as_ref().map(|to| to.try_send(batch)) {
+            // Too far behind: lost, as on a cable.
+            let (std::sync::mpsc::TrySendError::Full(batch)
+            | std::sync::mpsc::TrySendError::Disconnected(batch)) = refused;
+            batch.into_iter().for_each(|frame| pool.give(frame));
+        }
+        let _ = self.waker.wake();
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        // The thread finds its queue at its end.
+        self.to = None;
+        let _ = self.waker.wake();
+    }
+}
+
+/// Starts the NAT behind a port.
+pub(super) fn start(port: PortId, mut settings: Settings, inboxes: Arc<[Inbox]>) -> anyhow::Result<Way> {
+    settings.resolvers = resolvers();
+    settings.limits.all = settings.limits.all.min(files());
+    let seed = Entropy::from_system()?.u64();
+    let poll = Poll::new().context("cannot make an event queue")?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let registry = poll.registry().try_clone()?;
+    let (to, from) = sync_channel(QUEUE);
+    let outside = Sockets { registry, sockets: HashMap::new(), told: false };
+    let nat = Nat::new(Instant::now(), settings, seed);
+    let thread = Thread { poll, nat, outside, from, inboxes, port, again: Vec::new() };
+    std::thread::Builder::new().name("usernat".to_owned()).spawn(move || {
+        if let Err(error) = thread.run() {
+            tracing::error!(%error, "the user-mode NAT failed");
+        }
+    })?;
+    Ok(Way { to: Some(to), waker })
+}
+
+/// The name servers of this host: those on its loopback too, for it is we who ask.
+fn resolvers() -> Vec<Ipv4Addr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let server =
+        |line: &str| line.trim().strip_prefix("nameserver")?.split_ascii_whitespace().next()?.parse().ok();
+    let own: Vec<Ipv4Addr> = text.lines().filter_map(server).take(4).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let v4 = |address| match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    };
+    host::name_servers().into_iter().filter_map(v4).collect()
+}
+
+/// How many files the process may open for sockets; as many as the system lets it have.
+fn files() -> usize {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 512 };
+    let wanted = hard.min(65_536).max(soft);
+    let have = if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
+    usize::try_from(have.saturating_sub(SPARE_FILES).max(64)).unwrap_or(usize::MAX)
+}
+
+enum Socket {
+    Udp(UdpSocket),
+    Echo(UdpSocket),
+    Tcp(TcpStream),
+}
+
+/// The sockets of all flows.
+struct Sockets {
+    registry: Registry,
+    sockets: HashMap<FlowId, Socket>,
+    /// That pings are off has been told.
+    told: bool,
+}
+
+const fn token(flow: FlowId) -> Token {
+    Token(flow.0 as usize)
+}
+
+impl Sockets {
+    fn udp(&mut self, flow: FlowId) -> io::Result<&UdpSocket> {
+        if !self.sockets.contains_key(&flow) {
+            let mut socket = UdpSocket::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
+            // What does not arrive is told, and the mapping stays.
+            let _ = setsockopt(&socket, sockopt::Ipv4RecvErr, &true);
+            self.registry.register(&mut socket, token(flow), Interest::READABLE)?;
+            self.sockets.insert(flow, Socket::Udp(socket));
+        }
+        match self.sockets.get(&flow) {
+            Some(Socket::Udp(socket)) => Ok(socket),
+            _ => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn echo(&mut self, flow: FlowId) -> io::Result<&UdpSocket> {
+        if !self.sockets.contains_key(&flow) {
+            let socket = RawSocket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4)).map_err(|error| {
+                if !std::mem::replace(&mut self.told, true) {
+                    tracing::warn!(
+                        %error,
+                        "pings of clients go nowhere: this system has no ping sockets for us (sysctl net.ipv4.ping_group_range)"
+                    );
+                }
+                io::Error::from(ErrorKind::PermissionDenied)
+            })?;
+            socket.set_nonblocking(true)?;
+            let mut socket = UdpSocket::from_std(socket.into());
+            self.registry.register(&mut socket, token(flow), Interest::READABLE)?;
+            self.sockets.insert(flow, Socket::Echo(socket));
+        }
+        match self.sockets.get(&flow) {
+            Some(Socket::Echo(socket)) => Ok(socket),
+            _ => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn tcp(&mut self, flow: FlowId) -> io::Result<&mut TcpStream> {
+        match self.sockets.get_mut(&flow) {
+            Some(Socket::Tcp(stream)) => Ok(stream),
+            _ => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Outside for Sockets {
+    fn send_udp(&mut self, flow: FlowId, to: SocketAddrV4, payload: &[u8]) -> io::Result<()> {
+        let socket = self.udp(flow)?;
+        // An error that is reported here may be an earlier datagram's: once more says whose it is.
+        let sent = socket.send_to(payload, to.into()).or_else(|_| socket.send_to(payload, to.into()));
+        match sent {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            sent => sent.map(drop),
+        }
+    }
+
+    fn send_echo(&mut self, flow: FlowId, to: Ipv4Addr, message: &[u8]) -> io::Result<()> {
+        let socket = self.echo(flow)?;
+        match socket.send_to(message, SocketAddr::from((to, 0))) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            sent => sent.map(drop),
+        }
+    }
+
+    fn connect(&mut self, flow: FlowId, to: SocketAddrV4) -> io::Result<()> {
+        let mut stream = TcpStream::connect(to.into())?;
+        let _ = stream.set_nodelay(true);
+        self.registry.register(&mut stream, token(flow), Interest::READABLE | Interest::WRITABLE)?;
+        self.sockets.insert(flow, Socket::Tcp(stream));
+        Ok(())
+    }
+
+    fn read(&mut self, flow: FlowId, into: &mut [u8]) -> io::Result<usize> {
+        self.tcp(flow)?.read(into)
+    }
+
+    fn write(&mut self, flow: FlowId, bytes: &[u8]) -> io::Result<usize> {
+        self.tcp(flow)?.write(bytes)
+    }
+
+    fn shut_down(&mut self, flow: FlowId) {
+        if let Ok(stream) = self.tcp(flow) {
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
+    }
+
+    fn close(&mut self, flow: FlowId) {
+        // Closing takes it out of the queue as well.
+        self.sockets.remove(&flow);
+    }
+}
+
+struct Thread {
+    poll: Poll,
+    nat: Nat,
+    outside: Sockets,
+    from: Receiver<Vec<PacketBuf>>,
+    inboxes: Arc<[Inbox]>,
+    port: PortId,
+    /// Sockets that may have more.
+    again: Vec<FlowId>,
+}
+
+impl Thread {
+    fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        let mut space = vec![0; 65_536];
+        let mut more = false;
+        loop {
+            let wait = if more || !self.again.is_empty() {
+                Some(Duration::ZERO)
+            } else {
+                self.nat.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()))
+            };
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => result?,
+            }
+            let now = Instant::now();
+            more = true;
+            for _ in 0..TURN {
+                match self.from.try_recv() {
+                    Ok(frames) => {
+                        for frame in frames {
+                            if let Err(reason) = self.nat.handle_frame(now, &frame, &mut self.outside) {
+                                tracing::trace!(%reason, "frame not translated");
+                            }
+                        }
+                    }
+                    Err(TryRecvError::Empty) => {
+                        more = false;
+                        break;
+                    }
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+            for flow in std::mem::take(&mut self.again) {
+                self.ready(now, flow, true, false, &mut space);
+            }
+            for event in events.iter().filter(|event| event.token() != WAKER) {
+                let flow = FlowId(event.token().0 as u32);
+                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+                self.ready(now, flow, readable, event.is_writable() || event.is_write_closed(), &mut space);
+            }
+            self.nat.work(now, &mut self.outside);
+            if self.nat.poll_timeout().is_some_and(|at| at <= now) {
+                self.nat.handle_timeout(now, &mut self.outside);
+            }
+            self.pass_on();
+        }
+    }
+
+    /// A socket has something to say.
+    fn ready(&mut self, now: Instant, flow: FlowId, readable: bool, writable: bool, space: &mut [u8]) {
+        match self.outside.sockets.get(&flow) {
+            Some(Socket::Tcp(stream)) => {
+                if !self.nat.is_connecting(flow) {
+                    self.nat.handle_ready(flow, readable, writable);
+                    return;
+                }
+                let result = match stream.take_error() {
+                    Ok(None) => match stream.peer_addr() {
+                        Ok(_) => Ok(()),
+                        // Not yet.
+                        Err(error) if error.kind() == ErrorKind::NotConnected => return,
+                        Err(error) => Err(error.kind()),
+                    },
+                    Ok(Some(error)) | Err(error) => Err(error.kind()),
+                };
+                self.nat.handle_connected(now, flow, result, &mut self.outside);
+            }
+            Some(Socket::Udp(socket)) => {
+                for _ in 0..TURN {
+                    match socket.recv_from(space) {
+                        Ok((length, SocketAddr::V4(from))) => {
+                            self.nat.handle_udp(flow, from, space.get(..length).unwrap_or_default());
+                        }
+                        Ok(_) => {}
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            while let Some((to, error)) = unreachable(socket) {
+                                self.nat.handle_unreachable(flow, to, error);
+                            }
+                            return;
+                        }
+                        // An error of an earlier datagram: the queue of errors has it.
+                        Err(_) => {}
+                    }
+                }
+                self.again.push(flow);
+            }
+            Some(Socket::Echo(socket)) => {
+                for _ in 0..TURN {
+                    match socket.recv_from(space) {
+                        Ok((length, SocketAddr::V4(from))) => {
+                            self.nat.handle_echo(flow, *from.ip(), space.get(..length).unwrap_or_default());
+                        }
+                        Ok(_) => {}
+                        Err(_) => return,
+                    }
+                }
+                self.again.push(flow);
+            }
+            None => {}
+        }
+    }
+
+    fn pass_on(&mut self) {
+        let mut frames = self.nat.take_frames();
+        let Some(inbox) = self.inboxes.get(usize::from(self.port.worker().0)) else { return };
+        while !frames.is_empty() {
+            let rest = frames.split_off(frames.len().min(BATCH));
+            inbox.put(Input::FromPort(self.port, frames));
+            frames = rest;
+        }
+    }
+}
+
+/// The next ICMP error about what a socket has sent: whither, and which.
+fn unreachable(socket: &UdpSocket) -> Option<(SocketAddrV4, Icmp)> {
+    let mut payload = [0; 64];
+    let mut pieces = [IoSliceMut::new(&mut payload)];
+    let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in);
+    let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut pieces, Some(&mut control), flags).ok()?;
+    let to = message.address.map(SocketAddrV4::from)?;
+    let error = message.cmsgs().ok()?.find_map(|entry| match entry {
+        ControlMessageOwned::Ipv4RecvErr(error, _) if error.ee_origin == libc::SO_EE_ORIGIN_ICMP => {
+            Some(Icmp(error.ee_type, error.ee_code))
+        }
+        _ => None,
+    });
+    Some((to, error.unwrap_or(Icmp::HOST_UNREACHABLE)))
+}
