@@ -7,7 +7,7 @@ import signal
 import time
 
 from .settings import BINARY, PASSWORDS, PATIENCE, PSK
-from .shell import Failure, end, run, spawn, step, wait_for
+from .shell import Failure, cpu_seconds, end, run, spawn, step, wait_for
 
 
 TOLD = ("cause", "stage", "client", "user", "hub", "peer")
@@ -113,6 +113,9 @@ class Sekisho:
         if self.process:
             end(self.process)
             self.process = None
+
+    def cpu_seconds(self):
+        return cpu_seconds(self.process.pid)
 
     def rss_kib(self):
         with open(f"/proc/{self.process.pid}/status") as file:

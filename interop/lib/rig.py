@@ -58,10 +58,14 @@ class Rig:
             self.gateway.user, self.gateway.resolver = user, resolver
         self.gateway.start()
         if not self.servers:
-            for namespace in ("srv", "world"):
-                self.servers.append(spawn("python3", INTEROP / "guest/bulk.py", "serve", BULK_PORT, namespace=namespace))
-                wait_for(lambda: f":{BULK_PORT} " in run("ss", "-ltn", namespace=namespace).stdout, 10, "bulk server listens")
+            self.serve_bulk()
         return self.gateway
+
+    def serve_bulk(self):
+        """Something to talk to on the gateway's host and in the world."""
+        for namespace in ("srv", "world"):
+            self.servers.append(spawn("python3", INTEROP / "guest/bulk.py", "serve", BULK_PORT, namespace=namespace))
+            wait_for(lambda: f":{BULK_PORT} " in run("ss", "-ltn", namespace=namespace).stdout, 10, "bulk server listens")
 
     def peer_at(self, name):
         """A peer by its name, not started: to compare several."""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from .settings import PATIENCE, PREFIX
 
@@ -43,6 +44,17 @@ def run(*command, namespace=None, check=True, stdin=None, timeout=120):
     if check and done.returncode:
         raise Failure(f"{' '.join(command)}: status {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}")
     return done
+
+
+def cpu_seconds(session):
+    """CPU time that the processes of a session have used so far, in user and kernel mode."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+            if int(fields[3]) == session:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def spawn(*command, namespace=None, output=subprocess.DEVNULL, env=None):

@@ -4,7 +4,7 @@ import shutil
 import signal
 
 from .settings import PASSWORDS, PSK
-from .shell import Failure, end, run, spawn, step, wait_for
+from .shell import Failure, cpu_seconds, end, run, spawn, step, wait_for
 
 SERVER = "/usr/libexec/softether/vpnserver/vpnserver"
 
@@ -82,6 +82,9 @@ class SoftEther:
             wait_for(gone, 15, "")
         except Failure:
             os.killpg(group.pid, signal.SIGKILL)
+
+    def cpu_seconds(self):
+        return cpu_seconds(self.process.pid)
 
     def rss_kib(self):
         return sum(map(int, run("ps", "-o", "rss=", "-s", self.process.pid).stdout.split()))
