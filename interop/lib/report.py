@@ -1,4 +1,5 @@
-"""The dated table of results: RESULTS.md in full, and a table of clients in README.md between its two markers."""
+"""The dated table of results: results.json, from it RESULTS.md, and a table of clients in README.md between its two markers."""
+import json
 import platform
 import re
 import statistics
@@ -8,6 +9,7 @@ from . import roots
 from .settings import INTEROP, REPOSITORY
 from .shell import run
 
+KEPT = INTEROP / "results.json"
 USUAL = ["strongSwan (ipsec.conf) + xl2tpd"]
 CLIENTS = {  # label -> packages whose versions are shown
     "strongSwan (ipsec.conf) + xl2tpd": ("strongswan-charon", "xl2tpd", "ppp"),
@@ -19,48 +21,61 @@ CLIENTS = {  # label -> packages whose versions are shown
 
 
 def environment(peer):
-    commit = run("git", "-C", REPOSITORY, "describe", "--always", "--dirty", check=False).stdout.strip()
     kernel = run("linux.uml", "--version", check=False).stdout.strip()
-    return f"{peer.version()} ({commit}), clients' kernel {kernel} (User-Mode Linux), host kernel {platform.release()}"
+    return f"{peer.version()}, clients' kernel {kernel} (User-Mode Linux), host kernel {platform.release()}"
 
 
-def table(results):
+def rows_of(results, build):
     """One row a scenario, however often it ran; what is said of it is from its last run, or from the last that failed."""
-    rows = ["| scenario | passed | seconds | notes |", "|---|---|---|---|"]
+    rows = {}
     for name in dict.fromkeys(result.name for result in results):
         runs = [result for result in results if result.name == name]
         bad = [result for result in runs if not result.passed]
-        notes = clean(bad[-1].reason if bad else "; ".join(runs[-1].notes))
-        passed = f"{'**' if bad else ''}{len(runs) - len(bad)} of {len(runs)}{'**' if bad else ''}"
-        rows.append(f"| {name} | {passed} | {statistics.median(run.seconds for run in runs):.0f} | {notes} |")
-    return "\n".join(rows)
+        rows[name] = {"passed": len(runs) - len(bad), "runs": len(runs), "seconds": round(statistics.median(run.seconds for run in runs)),
+                      "notes": clean(bad[-1].reason if bad else "; ".join(runs[-1].notes)), "date": time.strftime("%Y-%m-%d"), "build": build}
+    return rows
+
+
+def table(rows):
+    lines = ["| scenario | passed | seconds | date, build | notes |", "|---|---|---|---|---|"]
+    for name, row in rows.items():
+        passed = f"{row['passed']} of {row['runs']}"
+        passed = passed if row["passed"] == row["runs"] else f"**{passed}**"
+        lines.append(f"| {name} | {passed} | {row['seconds']} | {row['date']}, {row['build']} | {row['notes']} |")
+    return "\n".join(lines)
 
 
 def clean(text):
     return re.sub(r"\s+", " ", text).replace("|", "\\|")[:300]
 
 
-def client_table(results, labels):
+def client_table(rows, labels):
     """labels: {scenario: [client labels]}"""
     versions = roots.versions()
-    rows = ["| client | versions | passed | failed |", "|---|---|---|---|"]
+    lines = ["| client | versions | passed | failed |", "|---|---|---|---|"]
     for label, packages in CLIENTS.items():
-        with_it = [result for result in results if label in labels[result.name]]
-        bad = sorted({result.name for result in with_it if not result.passed})
-        good = sorted({result.name for result in with_it} - set(bad))
+        with_it = [name for name in rows if label in labels[name]]
+        good = [name for name in with_it if rows[name]["passed"] == rows[name]["runs"]]
+        bad = [name for name in with_it if name not in good]
         shown = ", ".join(f"{package} {versions[package]}" for package in packages if package in versions)
-        rows.append(f"| {label} | {shown} | {', '.join(good) or 'not run'} | {', '.join(bad) or 'none'} |")
-    return "\n".join(rows)
+        lines.append(f"| {label} | {shown} | {', '.join(sorted(good)) or 'not run'} | {', '.join(sorted(bad)) or 'none'} |")
+    return "\n".join(lines)
 
 
-def write(results, labels, peer):
-    stamp = time.strftime("%Y-%m-%d")
-    passed = sum(result.passed for result in results)
-    heading = f"{stamp}: {passed} of {len(results)} passed. {environment(peer)}."
-    (INTEROP / "RESULTS.md").write_text(
-        f"# Results of `interop/run all`\n\nWritten by the runner. {heading}\n\n{table(results)}\n")
+def build_of(peer):
+    return run("git", "-C", REPOSITORY, "describe", "--always", "--dirty", check=False).stdout.strip() if peer.name == "sekisho" else ""
+
+
+def write(results, labels, peer, afresh):
+    """Keeps the results: `afresh` of a complete run, else in the place of what was known of the same scenarios."""
+    known = {} if afresh or not KEPT.exists() else json.loads(KEPT.read_text())
+    rows = {name: row for name, row in sorted({**known, **rows_of(results, build_of(peer))}.items()) if name in labels}
+    KEPT.write_text(json.dumps(rows, indent=1) + "\n")
+    runs, passed = (sum(row[key] for row in rows.values()) for key in ("runs", "passed"))
+    heading = f"{time.strftime('%Y-%m-%d')}: {passed} of {runs} runs of {len(rows)} scenarios passed. {environment(peer)}."
+    (INTEROP / "RESULTS.md").write_text(f"# Results of the interop scenarios\n\nWritten by the runner. {heading}\n\n{table(rows)}\n")
     readme = INTEROP / "README.md"
     text = readme.read_text()
     begin, finish = "<!-- results -->", "<!-- end of results -->"
     head, tail = text.index(begin) + len(begin), text.index(finish)
-    readme.write_text(f"{text[:head]}\n{heading}\n\n{client_table(results, labels)}\n{text[tail:]}")
+    readme.write_text(f"{text[:head]}\n{heading}\n\n{client_table(rows, labels)}\n{text[tail:]}")

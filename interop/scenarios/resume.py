@@ -10,7 +10,9 @@ def scenario(rig, seconds=60):
     streams = [client.start_bulk(verb, rig.bulk_host(client), f"{seconds}s", rate=300_000) for verb in ("put", "get")]
     time.sleep(10)
     mark = rig.gateway.position()
-    client.sh("ip xfrm state flush; kill -9 $(pidof xl2tpd starter charon pppd); ip xfrm policy flush; rm -f /run/*.pid /run/xl2tpd/control")
+    # Stopped before they are killed: none of them shall see another die, and say goodbye for it.
+    client.sh("all=$(pidof xl2tpd pppd starter charon); kill -STOP $all; kill -9 $all; "
+              "ip xfrm policy flush; ip xfrm state flush; rm -f /run/*.pid /run/xl2tpd/control")
     time.sleep(3)
     rig.check(not client.is_up(), "ppp0 is gone, without a goodbye")
     again = client.connect()

@@ -3,7 +3,7 @@
 use super::show;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use sekisho::shell::bench::{self, Load, Pattern, Report, Sizes, Target};
+use sekisho::shell::bench::{self, Churn, Load, Pattern, Report, Sizes, Target};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(super) struct Bench {
 enum What {
     /// Connect all clients, hold them, have them leave.
     Hold(Hold),
+    /// Have clients come, go, vanish, return and renew their keys at random.
+    Churn(ChurnArgs),
     /// Connect all clients and have them send.
     Load(LoadArgs),
     /// Send every UDP datagram back: the far end of an uplink.
@@ -34,6 +36,18 @@ struct Hold {
     common: Common,
     /// For how many seconds.
     #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+}
+
+#[derive(Args)]
+struct ChurnArgs {
+    #[command(flatten)]
+    common: Common,
+    /// How many times a second something happens to one of them.
+    #[arg(long, default_value_t = 50.0)]
+    rate: f64,
+    /// For how many seconds.
+    #[arg(long, default_value_t = 60.0)]
     seconds: f64,
 }
 
@@ -182,6 +196,10 @@ fn seconds(seconds: f64) -> anyhow::Result<Duration> {
 pub(super) fn bench(bench: &Bench) -> anyhow::Result<()> {
     match &bench.what {
         What::Hold(hold) => hold.common.show(&bench::hold(&hold.common.target(), seconds(hold.seconds)?)?),
+        What::Churn(churn) => {
+            let what = Churn { rate: churn.rate, time: seconds(churn.seconds)? };
+            churn.common.show(&bench::churn(&churn.common.target(), &what)?)
+        }
         What::Load(load) => load.common.show(&bench::load(&load.common.target(), &load.load()?)?),
         What::Reflect { listen } => {
             bench::reflect(*listen, |at| show(&format!("reflecting at {at}")))

@@ -228,7 +228,7 @@ impl Aggressive {
             nat,
             remote_id: self.remote_id.clone(),
             psk: self.psk,
-            fingerprint: half.fingerprint.clone(),
+            client: half.fingerprint.kind(),
             path: input.path,
             dpd: half.dpd,
             lifetime: half.lifetime,

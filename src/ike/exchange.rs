@@ -89,11 +89,13 @@ impl Answers {
         if self.recent.len() == MAX_ANSWERS {
             self.recent.pop_front();
         }
+        self.recent.reserve_exact(1);
         self.recent.push_back((message_id, Answer::new(request, reply)));
         if !self.is_used(message_id) {
             if self.seen.len() == MAX_SEEN {
                 self.seen.pop_front();
             }
+            self.seen.reserve_exact(1);
             self.seen.push_back(message_id);
         }
     }

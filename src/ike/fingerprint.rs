@@ -204,6 +204,15 @@ const KINDS: &[(ClientHint, &[Sign])] = &[
     ),
 ];
 
+/// The kind of a client: all that is kept of its fingerprint while it is connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientKind {
+    /// The kind of client.
+    pub hint: ClientHint,
+    /// Version of Windows, if it is one.
+    pub version: Option<&'static str>,
+}
+
 /// What a first message tells about its sender.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fingerprint {
@@ -241,6 +250,12 @@ impl Fingerprint {
             .map_or(ClientHint::Unknown, |(hint, _)| *hint);
         let version = vendor_ids.iter().find_map(|id| windows_version(id));
         Self { hint, version, vendor_ids, offered }
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    pub const fn kind(&self) -> ClientKind {
+        ClientKind { hint: self.hint, version: self.version }
     }
 
     /// Whether it sent a vendor ID that starts with these bytes.

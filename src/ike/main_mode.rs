@@ -285,7 +285,7 @@ impl MainMode {
             nat: half.nat,
             remote_id: proven.id,
             psk: proven.psk,
-            fingerprint: half.fingerprint.clone(),
+            client: half.fingerprint.kind(),
             path: input.path,
             dpd: half.dpd,
             lifetime: half.lifetime,

@@ -45,7 +45,7 @@ pub mod v2;
 mod tests;
 
 pub use aggressive::Aggressive;
-pub use fingerprint::{ClientHint, Fingerprint, vid};
+pub use fingerprint::{ClientHint, ClientKind, Fingerprint, vid};
 pub use main_mode::MainMode;
 pub use nat_traversal::{NatSituation, NatVersion};
 pub use output::{DhTag, EspSa, Event, Output, Progress, Reason, Refusal, Selectors, Stage};

@@ -44,6 +44,21 @@ pub(super) struct Established {
     expires: Instant,
 }
 
+impl Established {
+    /// Begins a Quick Mode. There is seldom more than one, and most of the time none: no room is kept.
+    pub(super) fn begin(&mut self, quick_mode: QuickMode) {
+        self.quick_modes.reserve_exact(1);
+        self.quick_modes.push(quick_mode);
+    }
+
+    /// Takes a Quick Mode out that is complete or lost.
+    pub(super) fn finish(&mut self, index: usize) -> QuickMode {
+        let done = self.quick_modes.remove(index);
+        self.quick_modes.shrink_to_fit();
+        done
+    }
+}
+
 /// R-U-THERE without an answer yet (RFC 3706 section 5.4).
 #[derive(Debug)]
 pub(super) struct Probe {
@@ -101,6 +116,8 @@ impl Ike {
         if sa.initial_contact {
             out.event(Event::InitialContact { cookies: sa.cookies });
         }
+        // A device has one, for hours: the usual room for four would cost more than the SA.
+        self.sas.reserve_exact(1);
         self.sas.push(Established {
             answers: Answers::default(),
             quick_modes: Vec::new(),

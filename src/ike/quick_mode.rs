@@ -186,7 +186,7 @@ impl Ike {
         };
         let tag = self.new_tag();
         let state = State::ExpectDh(tag, Box::new(offer));
-        self.sas[at].quick_modes.push(QuickMode { message_id, deadline, state });
+        self.sas[at].begin(QuickMode { message_id, deadline, state });
         out.event(Event::DhRequired { tag, job: DhJob { group, remote_public: ke.to_vec() } });
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Ike {
         else {
             return Err(Drop::UnknownCookies);
         };
-        let quick_mode = self.sas[at].quick_modes.remove(index);
+        let quick_mode = self.sas[at].finish(index);
         let QuickMode { message_id, deadline, state } = quick_mode;
         let State::ExpectDh(_, offer) = state else { return Err(Drop::OutOfOrder) };
         match result {
@@ -305,11 +305,12 @@ impl Ike {
             confirmed: false,
             replaces: None,
         };
+        self.pairs.reserve_exact(1);
         self.pairs.push(Pair::of(&esp));
         let state =
             State::ExpectQm3 { iv, initiator_nonce: offer.nonce, responder_nonce: nonce, inbound_spi };
         established.answers.set_reply(message_id, message);
-        established.quick_modes.push(QuickMode { message_id, deadline, state });
+        established.begin(QuickMode { message_id, deadline, state });
         out.event(Event::EspReady(Box::new(esp)));
         Ok(())
     }
@@ -325,7 +326,7 @@ impl Ike {
         out: &mut Output,
     ) {
         let established = &mut self.sas[at];
-        let quick_mode = established.quick_modes.remove(index);
+        let quick_mode = established.finish(index);
         established.answers.insert(quick_mode.message_id, message, Vec::new());
         Self::heard_from(established, path, out);
         out.event(Event::EspConfirmed { inbound_spi });
@@ -364,7 +365,7 @@ impl Ike {
             {
                 continue;
             }
-            established.quick_modes.remove(index).give_up(out);
+            established.finish(index).give_up(out);
         }
     }
 }
@@ -460,7 +461,7 @@ fn unsuitable(selectors: &Selectors) -> Option<String> {
 }
 
 fn refusal(established: &Established, reason: Reason, offered: Vec<String>) -> Refusal {
-    Refusal { stage: Stage::QuickMode, reason, hint: established.sa.fingerprint.hint, offered }
+    Refusal { stage: Stage::QuickMode, reason, hint: established.sa.client.hint, offered }
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl Ike {
         };
         let deadline = now + ctx.settings.exchange_timeout;
         let state = State::ExpectQm2(Box::new(sent));
-        established.quick_modes.push(QuickMode { message_id, deadline, state });
+        established.begin(QuickMode { message_id, deadline, state });
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl Ike {
             replaces: Some(sent.replaces.inbound_spi),
         };
         established.answers.insert(opened.message_id, opened.message, message);
-        established.quick_modes.remove(index);
+        established.finish(index);
         Self::heard_from(established, opened.path, out);
         self.pairs.push(Pair::of(&esp));
         out.event(Event::EspReady(Box::new(esp)));

@@ -1,7 +1,7 @@
 //! An established ISAKMP SA: what identifies it, what protects it, and what Phase 1 learned about the client.
 
 use super::exchange::Answer;
-use super::fingerprint::Fingerprint;
+use super::fingerprint::ClientKind;
 use super::keymat::{Iv, Keys};
 use super::nat_traversal::NatSituation;
 use super::quirks::Quirks;
@@ -29,8 +29,8 @@ pub struct IsakmpSa {
     pub remote_id: Identity,
     /// Which key it proved to have.
     pub psk: PskId,
-    /// Kind of client, vendor IDs, offers.
-    pub fingerprint: Fingerprint,
+    /// The kind of client.
+    pub client: ClientKind,
     /// Where its last message came from.
     pub path: Path,
     /// Whether both sides announced DPD.

@@ -243,6 +243,8 @@ impl Peer {
             Arc::make_mut(&mut settings).mru = mtu;
         }
         let link = Link::new(Role::Server, settings, cx.entropy.fork());
+        // One session a device, but for a moment of change.
+        self.seats.reserve_exact(1);
         self.seats.push(Seat {
             session,
             link,

@@ -34,7 +34,7 @@ impl Peer {
     ) -> Self {
         attempt.reach(now, Stage::IkeUp);
         attempt.path = sa.path;
-        let client = describe_client(&sa.fingerprint);
+        let client = describe_client(sa.client);
         let identity = sa.remote_id.to_string();
         tracing::info!(peer = %sa.path, client, identity, suite = %sa.suite, step = "ike_up", "Phase 1 up");
         let detail = attempt.detail_mut();
@@ -46,8 +46,8 @@ impl Peer {
             psk: Some(sa.psk),
             identity: identity.into(),
             client: client.into(),
-            hint: Some(sa.fingerprint.hint),
-            keepalive: settings.habits(Some(sa.fingerprint.hint)).keepalive,
+            hint: Some(sa.client.hint),
+            keepalive: settings.habits(Some(sa.client.hint)).keepalive,
             ike: Some(Box::new(Ike::new())),
             ..Self::new(now, key, worker, settings, sa.path, attempt)
         }

@@ -1,7 +1,7 @@
 //! Translations between the layers' own words for what happened and the story's.
 
 use crate::crypto::suite::{DhGroup, IkeSuite};
-use crate::ike::{self, ClientHint, EspSa, Fingerprint, NatSituation, Progress, Reason};
+use crate::ike::{self, ClientHint, ClientKind, EspSa, NatSituation, Progress, Reason};
 use crate::l2tp::{self, Direction, PppEnd, Software};
 use crate::ppp::{self, AuthError, Phase};
 use crate::story::{Algorithms, Attempt, Cause, Protection};
@@ -50,10 +50,10 @@ pub fn cause_of_refusal(refusal: &ike::Refusal) -> Cause {
 }
 
 /// The kind of client, with its version where that shows.
-pub(super) fn describe_client(fingerprint: &Fingerprint) -> String {
-    match fingerprint.version {
-        Some(version) => format!("{} {version}", fingerprint.hint),
-        None => fingerprint.hint.to_string(),
+pub(super) fn describe_client(client: ClientKind) -> String {
+    match client.version {
+        Some(version) => format!("{} {version}", client.hint),
+        None => client.hint.to_string(),
     }
 }
 

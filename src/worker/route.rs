@@ -257,7 +257,7 @@ impl Worker {
         let path = sa.path;
         let renewal = attempt.path == path;
         let begins_on_500 =
-            matches!(sa.fingerprint.hint, ClientHint::Libreswan | ClientHint::Apple | ClientHint::Unknown);
+            matches!(sa.client.hint, ClientHint::Libreswan | ClientHint::Apple | ClientHint::Unknown);
         let known = self.by_path.get(&path).and_then(|keys| {
             let peers = keys
                 .iter()

@@ -29,7 +29,7 @@ fn every_client_gets_a_pair_behind_a_nat_and_without() {
                 world = world.without_nat();
             }
             world.connect();
-            assert_eq!(world.sa().fingerprint.hint, hint);
+            assert_eq!(world.sa().client.hint, hint);
             assert_eq!(world.sa().psk, PskId(2));
             assert_eq!(world.sa().nat.client_behind, nat, "{hint}");
             assert!(!world.sa().nat.server_behind);

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `swarm` | the clients: sockets, batches, timers |
 //! | `connect` | has them connect, and measures each stage |
+//! | `churn` | has them come and go, and looks whether the server forgets them |
 //! | `traffic`, `flow` | has them send, and measures loss, latency and the server's CPU time for each packet |
 //! | `reflect` | the far end of an uplink |
 //! | `server` | CPU time, memory and threads of the server's process |
@@ -14,6 +15,7 @@
 //! Every measurement begins with [`Bench::open`] and [`connect`](connect::connect), does something with the swarm, and
 //! leaves its part in the [`Report`].
 
+mod churn;
 mod connect;
 mod flow;
 mod histogram;
@@ -23,6 +25,7 @@ mod server;
 mod swarm;
 mod traffic;
 
+pub use churn::{Churn, churn};
 pub use flow::Sizes;
 pub use reflect::reflect;
 pub use report::Report;

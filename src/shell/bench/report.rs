@@ -24,6 +24,8 @@ pub struct Report {
     pub(super) server: Option<Held>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) traffic: Vec<Traffic>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) churn: Option<Churn>,
     /// Clients that went down though nobody told them to, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     lost: BTreeMap<String, usize>,
@@ -60,6 +62,15 @@ pub(super) struct Held {
     /// CPU time in percent of one core, while they were only held.
     #[serde(skip_serializing_if = "Option::is_none")]
     idle_percent: Option<f64>,
+}
+
+/// What was done to clients that come and go, and what is left of it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Churn {
+    pub(super) actions: BTreeMap<&'static str, usize>,
+    pub(super) failed: BTreeMap<String, usize>,
+    /// The server's resident memory with nobody connected, before and after.
+    pub(super) memory: Option<(u64, u64)>,
 }
 
 /// What was sent, and what came of it.
@@ -137,6 +148,7 @@ impl Report {
             set_up: None,
             server: None,
             traffic: Vec::new(),
+            churn: None,
             lost: BTreeMap::new(),
         }
     }
@@ -181,6 +193,9 @@ impl fmt::Display for Report {
         for traffic in &self.traffic {
             traffic.fmt(f)?;
         }
+        if let Some(churn) = &self.churn {
+            churn.fmt(f)?;
+        }
         for (why, count) in &self.lost {
             writeln!(f, "  lost meanwhile: {count} x {why}")?;
         }
@@ -219,6 +234,22 @@ impl fmt::Display for Held {
         )?;
         match self.idle_percent {
             Some(percent) => writeln!(f, "  {percent:.2} % of a core while they were held"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Churn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let actions: Vec<_> = self.actions.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        writeln!(f, "\nchurn: {}", actions.join(", "))?;
+        for (why, count) in &self.failed {
+            writeln!(f, "  down: {count} x {why}")?;
+        }
+        match self.memory {
+            Some((before, after)) => {
+                writeln!(f, "  server with nobody connected: {before} KiB before, {after} KiB after")
+            }
             None => Ok(()),
         }
     }
