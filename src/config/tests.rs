@@ -168,7 +168,7 @@ nonsense: 1
         hint: one of: replace-same-device, replace-oldest, deny
     :20:1: error: log: found a text, expected a mapping (lines of `key: value`)
     :21:1: error: nonsense: there is no key `nonsense` at the top of the file
-        hint: the keys here are: listen, ipsec, clients, default_hub, hubs, ppp, sessions, limits, penalties, log, workers
+        hint: the keys here are: listen, ipsec, clients, default_hub, hubs, routers, ppp, sessions, limits, penalties, log, workers
     ");
 }
 

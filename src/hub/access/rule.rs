@@ -72,7 +72,7 @@ impl FromStr for Macs {
     fn from_str(text: &str) -> Result<Self, String> {
         let refusal = || {
             format!(
-                "`{text}` is neither a MAC address such as 5a:00:00:00:00:01 nor one with a mask such as 5a:12:34:00:00:00/ff:ff:ff:00:00:00"
+                "`{text}` is not a MAC address such as 5a:00:00:00:00:01, and not one with a mask such as 5a:12:34:00:00:00/ff:ff:ff:00:00:00"
             )
         };
         let (mac, mask) = match text.split_once('/') {
