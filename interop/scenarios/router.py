@@ -21,7 +21,7 @@ def scenario(rig):
     rig.start_gateway(config)
     networks = (*rig.gateway.networks.values(), "192.168.7.0/24")
     alice = rig.client("alice", routes=networks)
-    dave = rig.client("dave", where="nat2", user="dave", routes=networks)
+    dave = rig.client("dave", where="nat2", user="dave@HUB2", routes=networks)
     rig.connect(alice, dave)
 
     for client, other in ((alice, dave), (dave, alice)):
