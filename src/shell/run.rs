@@ -76,13 +76,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
 
     // The sockets come first: without them there is nothing to set up.
     let count = config.workers.max(1);
-    let mut all_sockets = Vec::new();
-    let mut raw_esp = true;
-    for n in 0..count {
-        let bound = sockets::bind_all(&config, n == 0, count > 1)?;
-        raw_esp &= bound.raw_esp;
-        all_sockets.push(bound.sockets);
-    }
+    let sockets::Bound { workers: mut all_sockets, raw_esp } = sockets::bind_all(&config, count)?;
     let dispatch = Arc::new(Dispatch::new(count));
     if count > 1
         && let Some(first) = all_sockets.first()

@@ -30,6 +30,8 @@ pub(crate) struct UdpSocket {
     gso: bool,
     /// Most datagrams in one send call.
     longest_run: usize,
+    /// Whether it is to be read: a [`Self::sender`] is not.
+    listens: bool,
 }
 
 /// Memory that receive calls fill, one for all sockets of a worker.
@@ -86,7 +88,21 @@ impl UdpSocket {
         } else {
             socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("socket has no address"))?
         };
-        Ok(Self { socket, encap, bound, gso, longest_run: MAX_SEGMENTS })
+        Ok(Self { socket, encap, bound, gso, longest_run: MAX_SEGMENTS, listens: true })
+    }
+
+    /// The same socket for another thread that sends through it and leaves the reading to the first.
+    ///
+    /// # Errors
+    /// When there are too many open files.
+    pub(crate) fn sender(&self) -> io::Result<Self> {
+        let socket = self.socket.try_clone()?;
+        Ok(Self { socket, listens: false, ..*self })
+    }
+
+    /// Whether it is to be read.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens
     }
 
     /// The address and port that it is bound to.

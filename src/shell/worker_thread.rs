@@ -95,7 +95,8 @@ impl WorkerThread {
     pub(super) fn run(mut self) -> std::io::Result<()> {
         let sources = self.sockets.len() + self.uplinks.len();
         let uplinks = self.uplinks.iter().map(|uplink| uplink.as_ref().and_then(Uplink::fd));
-        let fds = self.sockets.iter().map(|socket| Some(socket.as_raw_fd())).chain(uplinks);
+        let sockets = self.sockets.iter().map(|socket| socket.listens().then(|| socket.as_raw_fd()));
+        let fds = sockets.chain(uplinks);
         for (n, fd) in fds.enumerate() {
             let Some(fd) = fd else { continue };
             syscall::watch(self.poll.as_raw_fd(), fd, n)?;

@@ -382,15 +382,15 @@ impl Initiator {
         }
     }
 
-    /// The server's choice, which must be one of our offers.
+    /// The server's choice, which must be one of our offers. Real clients compare what it means, not its bytes: SoftEther
+    /// sends the attributes in an order of its own.
     fn accept(&self, chain: &Chain<'_>) -> Result<IkeSuite, Drop> {
         let answer = SaPayload::parse(chain.only(PayloadType::SA, "SA payload")?)?;
         let [Proposal { transforms, .. }] = &answer.proposals[..] else { return Err(Drop::NoProposalChosen) };
         let [transform] = &transforms[..] else { return Err(Drop::NoProposalChosen) };
-        if !self.config.phase1.contains(transform) {
-            return Err(Drop::NoProposalChosen);
-        }
-        suite_of(transform).ok_or(Drop::NoProposalChosen)
+        let suite = suite_of(transform).ok_or(Drop::NoProposalChosen)?;
+        let offered = self.config.phase1.iter().any(|offer| suite_of(offer) == Some(suite));
+        if offered { Ok(suite) } else { Err(Drop::NoProposalChosen) }
     }
 
     fn recv_clear_notify(&mut self, header: &Header, body: &[u8], out: &mut Output) -> Result<(), Drop> {

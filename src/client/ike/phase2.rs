@@ -381,23 +381,27 @@ impl Initiator {
     }
 }
 
-/// The one transform of an answer, which must be among the offers, unchanged.
+/// The one transform of an answer, which must mean the same as one of the offers.
 fn chosen(answer: &SaPayload, offered: &SaPayload) -> Result<(EspSuite, u32, Option<u32>), Drop> {
     let [proposal] = &answer.proposals[..] else { return Err(Drop::NoProposalChosen) };
     let [transform] = &proposal.transforms[..] else { return Err(Drop::NoProposalChosen) };
-    let was_offered =
-        offered.proposals.iter().any(|p| p.number == proposal.number && p.transforms.contains(transform));
-    if !was_offered || proposal.protocol != Protocol::ESP {
+    let meaning = |transform: &Transform| {
+        let number =
+            |kind: Phase2Attribute| transform.number_of(kind.0).and_then(|number| u16::try_from(number).ok());
+        let suite = EspSuite::from_transform(
+            transform.id,
+            number(Phase2Attribute::KEY_LENGTH),
+            number(Phase2Attribute::AUTHENTICATION),
+        );
+        suite.map(|suite| (suite, number(Phase2Attribute::ENCAPSULATION), number(Phase2Attribute::GROUP)))
+    };
+    let chosen = meaning(transform);
+    let mut offers = offered.proposals.iter().flat_map(|proposal| &proposal.transforms);
+    if proposal.protocol != Protocol::ESP || !offers.any(|offer| meaning(offer) == chosen) {
         return Err(Drop::NoProposalChosen);
     }
-    let number =
-        |kind: Phase2Attribute| transform.number_of(kind.0).and_then(|number| u16::try_from(number).ok());
-    let suite = EspSuite::from_transform(
-        transform.id,
-        number(Phase2Attribute::KEY_LENGTH),
-        number(Phase2Attribute::AUTHENTICATION),
-    );
     let spi = <[u8; 4]>::try_from(&proposal.spi[..]).map_err(|_| Drop::NoProposalChosen)?;
     let life = transform.phase2_lifetime(LifeType::SECONDS).and_then(|life| u32::try_from(life).ok());
-    Ok((suite.ok_or(Drop::NoProposalChosen)?, u32::from_be_bytes(spi), life))
+    let (suite, ..) = chosen.ok_or(Drop::NoProposalChosen)?;
+    Ok((suite, u32::from_be_bytes(spi), life))
 }
