@@ -24,6 +24,9 @@ const UNKNOWN_MAC: Mac = Mac([2, 0, 0, 0, 2, 77]);
 /// Behind a router of the guests' hub.
 const FAR: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 1);
 
+/// Whither a frame goes: its port, its receiver; and its payload.
+type Sent = (PortId, Mac, Vec<u8>);
+
 struct World {
     now: Instant,
     hubs: [Hub; 2],
@@ -61,27 +64,23 @@ impl World {
     }
 
     /// Sends a packet to the router from a station of the office; what comes of it: ports, receivers, packets.
-    fn send(&mut self, packet: PacketBuf) -> (Result<(), Drop>, Vec<(PortId, Mac, Vec<u8>)>) {
+    fn send(&mut self, packet: PacketBuf) -> (Result<(), Drop>, Vec<Sent>) {
         self.send_at(OFFICE, packet)
     }
 
-    fn send_at(
-        &mut self,
-        port: PortId,
-        mut packet: PacketBuf,
-    ) -> (Result<(), Drop>, Vec<(PortId, Mac, Vec<u8>)>) {
+    fn send_at(&mut self, port: PortId, mut packet: PacketBuf) -> (Result<(), Drop>, Vec<Sent>) {
         let mac = if port == OFFICE { OFFICE_MAC } else { GUESTS_MAC };
         packet.put_front(&header(mac, PC_MAC, EtherType::IPV4));
         self.frame(port, packet)
     }
 
-    fn frame(&mut self, port: PortId, frame: PacketBuf) -> (Result<(), Drop>, Vec<(PortId, Mac, Vec<u8>)>) {
+    fn frame(&mut self, port: PortId, frame: PacketBuf) -> (Result<(), Drop>, Vec<Sent>) {
         let mut sent = Vec::new();
         let result = self.router.handle_frame(self.now, port, frame, &mut |port, buf| sent.push((port, buf)));
         (result, sent.into_iter().map(opened).collect())
     }
 
-    fn pass(&mut self, time: Duration) -> Vec<(PortId, Mac, Vec<u8>)> {
+    fn pass(&mut self, time: Duration) -> Vec<Sent> {
         let (mut sent, end) = (Vec::new(), self.now + time);
         while let Some(at) = self.router.poll_timeout().filter(|at| *at <= end) {
             self.now = at;
@@ -93,7 +92,7 @@ impl World {
 }
 
 /// A frame as its port, its receiver, and its payload. It must come from the router's own station.
-fn opened((port, buf): (PortId, PacketBuf)) -> (PortId, Mac, Vec<u8>) {
+fn opened((port, buf): (PortId, PacketBuf)) -> Sent {
     let frame = Frame::parse(&buf).unwrap();
     assert_eq!(frame.source, if port == OFFICE { OFFICE_MAC } else { GUESTS_MAC });
     if frame.ethertype == EtherType::IPV4 {

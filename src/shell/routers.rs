@@ -97,7 +97,7 @@ impl Routers {
     /// addresses are free.
     pub(super) fn close_gone(&mut self, config: &Config, gatehouse: &mut Gatehouse, inboxes: &[Inbox]) {
         let stays = |open: &Open| {
-            let same = config.routers.iter().any(|router| *router == open.settings);
+            let same = config.routers.contains(&open.settings);
             let hub = |(leg, (_, hub, network)): (&config::Leg, &(PortId, HubId, config::Network))| {
                 gatehouse.hub_named(&leg.hub) == Some(*hub)
                     && config.hub(&leg.hub).is_some_and(|hub| hub.network == *network)
