@@ -29,6 +29,7 @@ pub mod import;
 pub mod peer;
 pub mod penalty;
 pub mod profile;
+pub mod router;
 pub mod shell;
 pub mod story;
 pub mod uplink;

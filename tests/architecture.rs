@@ -27,6 +27,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("ppp", &["wire", "crypto", "identity", "packet", "timer", "entropy"]),
         ("hub", &["wire", "identity", "packet", "timer", "entropy"]),
         ("vnic", &["wire", "hub", "packet", "timer", "entropy"]),
+        ("router", &["wire", "hub", "vnic", "packet", "timer", "entropy"]),
         ("uplink", &["wire", "packet"]),
         ("usernat", &["wire", "packet"]),
         ("client", &["wire", "crypto", "ppp", "identity", "esp", "packet", "timer", "entropy"]),
@@ -40,8 +41,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "worker",
             &[
-                "wire", "crypto", "ike", "l2tp", "hub", "peer", "penalty", "story", "packet", "timer",
-                "entropy",
+                "wire", "crypto", "ike", "l2tp", "hub", "peer", "penalty", "router", "story", "packet",
+                "timer", "entropy",
             ],
         ),
         (

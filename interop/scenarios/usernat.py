@@ -46,8 +46,8 @@ def scenario(rig):
         client.bulk(verb, WORLD, 5_000_000, timeout=180)
 
     flows = ctl(rig, "nat", "list")
-    rig.check(any(row["protocol"] == "udp" and row["client"].startswith(client.address) for row in flows),
-              f"`ctl nat list` has the client's flows: {len(flows)}")
+    kinds = {row["protocol"] for row in flows if row["client"].startswith(f"{client.address}:")}
+    rig.check({"dns", "icmp"} <= kinds, f"`ctl nat list` has the client's flows: {len(flows)} of {sorted(kinds)}")
     client.disconnect()
     rig.each(servers, end)
     rig.stop_gateway()

@@ -53,6 +53,12 @@ enum CtlCommand {
     /// Leases.
     #[command(subcommand)]
     Dhcp(Dhcp),
+    /// User-mode NATs.
+    #[command(subcommand)]
+    Nat(Nat),
+    /// Routers between hubs.
+    #[command(subcommand)]
+    Router(Router),
     /// Connection attempts, the newest first.
     Stories {
         /// Those of this user alone.
@@ -185,6 +191,22 @@ enum Dhcp {
 }
 
 #[derive(Subcommand)]
+enum Nat {
+    /// What goes through them.
+    List {
+        /// Of this hub alone.
+        #[arg(long, value_name = "HUB")]
+        hub: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Router {
+    /// The interfaces and routes of all routers.
+    List,
+}
+
+#[derive(Subcommand)]
 enum Ban {
     /// Sources and users that have failed lately, or were barred.
     List,
@@ -236,6 +258,8 @@ impl CtlCommand {
             Self::Dhcp(Dhcp::Release { hub, address }) => {
                 Command::DhcpRelease { hub: hub.clone(), address: *address }
             }
+            Self::Nat(Nat::List { hub }) => Command::NatList { hub: hub.clone() },
+            Self::Router(Router::List) => Command::RouterList {},
             Self::Stories { user, from, failed, limit } => {
                 Command::Stories { user: user.clone(), from: *from, failed: *failed, limit: *limit, lang }
             }

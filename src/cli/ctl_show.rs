@@ -5,8 +5,8 @@ use super::ctl_table::{Column, long, number, points, printable, table, text};
 use super::{say, show};
 use sekisho::{
     control::{
-        AclRow, BanRow, Command, DropRow, HubRow, IpRow, LeaseRow, MacRow, Refusal, ReloadRow, SessionRow,
-        StatusRow, StoryRow,
+        AclRow, BanRow, Command, DropRow, HubRow, IpRow, LeaseRow, MacRow, NatRow, Refusal, ReloadRow,
+        RouterRow, SessionRow, StatusRow, StoryRow,
     },
     shell::{config_file::unix_now, host},
     story::{Lang, span, utc},
@@ -50,6 +50,10 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
         Command::MacList { .. } => list(values, "no stations", MACS, width, mac_cells),
         Command::IpList { .. } => list(values, "no addresses", IPS, width, ip_cells),
         Command::DhcpList { .. } => list(values, "no leases", LEASES, width, lease_cells),
+        Command::NatList { .. } => {
+            list(values, "nothing goes through a user-mode NAT", NATS, width, nat_cells)
+        }
+        Command::RouterList {} => list(values, "no routers", ROUTERS, width, router_cells),
         Command::MacDelete { hub, mac, .. } => done(&format!("{hub} has forgotten {mac}")),
         Command::IpDelete { hub, address } => done(&format!("{hub} has forgotten {address}")),
         Command::DhcpRelease { .. } => each(values, |row: LeaseRow| {
@@ -215,8 +219,16 @@ fn hub(row: &HubRow, width: Option<usize>) -> String {
         ("Addresses", format!("{}, {} of them held", row.range, row.addresses_held)),
         ("Lease", span(row.lease_seconds, Lang::En)),
         ("Users", row.users.to_string()),
-        ("Sessions", row.sessions.to_string()),
+        (
+            "Sessions",
+            match row.max_sessions {
+                Some(most) => format!("{} of {most}", row.sessions),
+                None => row.sessions.to_string(),
+            },
+        ),
         ("Ports", row.ports.to_string()),
+        ("May be watched", yes(row.monitor).to_owned()),
+        ("Note", dash(row.note.clone())),
     ];
     points(&lines, width)
 }
@@ -306,6 +318,38 @@ fn mac_cells(row: MacRow) -> Vec<String> {
     let idle = if row.learned { short(row.idle_seconds) } else { "-".to_owned() };
     let vlan = if row.vlan == 0 { "-".to_owned() } else { row.vlan.to_string() };
     vec![row.hub, row.mac, vlan, row.port, row.behind, dash(row.user), kind(row.learned), idle]
+}
+
+const NATS: &[Column] =
+    &[long("HUB"), text("PROTOCOL"), text("CLIENT"), text("SERVER"), text("STATE"), number("LEFT")];
+
+fn nat_cells(row: NatRow) -> Vec<String> {
+    vec![row.hub, row.protocol, row.client, dash(row.server), row.state, short(row.left_seconds)]
+}
+
+const ROUTERS: &[Column] = &[
+    long("ROUTER"),
+    long("TO"),
+    text("NETWORK"),
+    text("ADDRESS"),
+    text("MAC"),
+    text("PORT"),
+    number("FORWARDED"),
+    number("DISCARDED"),
+];
+
+fn router_cells(row: RouterRow) -> Vec<String> {
+    let to = row.hub.unwrap_or_else(|| "next router".to_owned());
+    vec![
+        row.router,
+        to,
+        row.network,
+        row.address.to_string(),
+        dash(row.mac),
+        dash(row.port),
+        dash(row.forwarded),
+        dash(row.discarded),
+    ]
 }
 
 const IPS: &[Column] = &[

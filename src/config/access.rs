@@ -1,8 +1,7 @@
 //! Access lists as they are written.
 
-use crate::hub::access::{Action, Carries, Ports};
+use crate::hub::access::{Action, Carries, Macs, Ports};
 use crate::penalty::Prefix;
-use crate::wire::ether::Mac;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// `hubs.NAME.access_list[]`: a rule.
@@ -25,11 +24,11 @@ pub struct AccessRule {
     /// The receiver's address.
     pub to: Option<Prefix>,
     /// The sender's MAC address.
-    #[serde(default, deserialize_with = "mac")]
-    pub from_mac: Option<Mac>,
+    #[serde(default, deserialize_with = "macs")]
+    pub from_mac: Option<Macs>,
     /// The receiver's MAC address.
-    #[serde(default, deserialize_with = "mac")]
-    pub to_mac: Option<Mac>,
+    #[serde(default, deserialize_with = "macs")]
+    pub to_mac: Option<Macs>,
     /// The protocol.
     pub protocol: Option<ProtocolName>,
     /// The sender's ports.
@@ -49,10 +48,8 @@ fn action<'de, D: Deserializer<'de>>(input: D) -> Result<Action, D::Error> {
     }
 }
 
-fn mac<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Mac>, D::Error> {
-    let text = String::deserialize(input)?;
-    let no = |_| D::Error::custom(format!("`{text}` is not a MAC address such as 5a:00:00:00:00:01"));
-    text.parse().map(Some).map_err(no)
+fn macs<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Macs>, D::Error> {
+    String::deserialize(input)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// A protocol by name or number.

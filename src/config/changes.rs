@@ -1,7 +1,7 @@
 //! What is different between the configuration in force and a new one: in words for people, and as what it does to
 //! sessions. No secret appears in it.
 
-use super::{Config, Dns, Hub, Listen, OnLimit, Psk, Span, User, model};
+use super::{Config, Dns, Hub, Limit, Listen, OnLimit, Psk, Router, Span, User, model};
 use crate::identity::folded;
 use crate::ike::ClientHint;
 use std::collections::BTreeMap;
@@ -104,6 +104,7 @@ impl Config {
         let name = |config: &Self| config.default_hub().map_or("none", |hub| &hub.name).to_owned();
         list.field("default_hub", name(self), name(new), Effect::NewConnections);
         list.hubs(&self.hubs, &new.hubs, unix);
+        list.routers(&self.routers, &new.routers);
         list.field("ppp.auth", joined(&self.ppp.auth), joined(&new.ppp.auth), Effect::NewConnections);
         list.field("ppp.mru", self.ppp.mru, new.ppp.mru, Effect::NewConnections);
         let resume = |config: &Self| Span(config.sessions.resume_for).to_string();
@@ -251,6 +252,35 @@ impl List {
         }
     }
 
+    fn routers(&mut self, old: &[Router], new: &[Router]) {
+        for (was, is) in pairs(old, new, |router| &router.name) {
+            let at = |router: &Router| format!("routers.{}", router.name);
+            let text = |router: &Router| {
+                let legs = router.legs.iter().map(|leg| format!("{} at {}", leg.hub, leg.address));
+                format!("{}; {} routes", legs.collect::<Vec<_>>().join(", "), router.routes.len())
+            };
+            match (was, is) {
+                (Some(was), Some(is)) if was == is => continue,
+                (Some(was), Some(is)) => {
+                    let what = format!("{} -> {}", text(was), text(is));
+                    self.push(at(is), what, Touches::Nobody, Effect::Now);
+                }
+                (Some(was), None) => self.push(at(was), "removed", Touches::Nobody, Effect::Now),
+                (None, Some(is)) => {
+                    self.push(at(is), format!("added: {}", text(is)), Touches::Nobody, Effect::Now);
+                }
+                (None, None) => {}
+            }
+            let known = was.map_or(&[][..], |was| was.legs.as_slice());
+            for leg in is.into_iter().flat_map(|is| &is.legs).filter(|leg| !known.contains(leg)) {
+                let (hub, address) = (leg.hub.clone(), leg.address);
+                let touches = Touches::Holder { hub, address, owner: String::new() };
+                let key = format!("routers.{}.hubs.{}", is.map_or("", |is| &is.name), leg.hub);
+                self.push(key, format!("address {address}"), touches, Effect::Now);
+            }
+        }
+    }
+
     fn hub(&mut self, old: &Hub, new: &Hub, unix: u64) {
         let at = |key: &str| format!("hubs.{}{key}", new.name);
         let all = || Touches::Hub(old.name.clone());
@@ -295,6 +325,13 @@ impl List {
                 Effect::NewConnections,
             );
         }
+        let note = |hub: &Hub| hub.note.clone().unwrap_or_else(|| "none".to_owned());
+        self.field(&at(".note"), note(old), note(new), Effect::Now);
+        let sessions = |hub: &Hub| limit(Limit::of(Some(hub.limits.sessions)));
+        self.field(&at(".limits.sessions"), sessions(old), sessions(new), Effect::NewConnections);
+        self.field(&at(".limits.macs"), old.limits.macs, new.limits.macs, Effect::Now);
+        self.field(&at(".limits.ips"), old.limits.ips, new.limits.ips, Effect::Now);
+        self.field(&at(".monitor"), old.monitor, new.monitor, Effect::Now);
         if old.uplink_rules != new.uplink_rules {
             self.push(at(".uplink_rules"), "other rules", Touches::Nobody, Effect::Now);
         }
@@ -421,6 +458,7 @@ fn compare(old: &User, new: &User, unix: u64, differs: &mut impl FnMut(String, S
         ("dhcp_guard", was.dhcp_guard.to_string(), is.dhcp_guard.to_string(), Sessions::Terms),
         ("broadcasts", was.broadcasts.to_string(), is.broadcasts.to_string(), Sessions::Terms),
         ("multicast", was.multicast.to_string(), is.multicast.to_string(), Sessions::Terms),
+        ("monitor", was.monitor.to_string(), is.monitor.to_string(), Sessions::Terms),
         ("volume", limit(was.volume), limit(is.volume), Sessions::Terms),
         ("rate_up", limit(was.rate_up), limit(is.rate_up), Sessions::Terms),
         ("rate_down", limit(was.rate_down), limit(is.rate_down), Sessions::Terms),

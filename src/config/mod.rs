@@ -22,6 +22,7 @@ mod dhcp_options;
 pub mod edit;
 mod edit_distance;
 mod finding;
+mod hub_rules;
 mod limit;
 pub mod load;
 mod model;
@@ -48,15 +49,17 @@ pub use amount::{Rate, Volume};
 pub use calendar::{Hours, Offset};
 pub use changes::{Change, Effect, Touches};
 pub use finding::{Finding, Position, Report, Severity};
+pub use hub_rules::{HubLimits, UplinkRules};
 pub use limit::Limit;
 pub use load::{FileFacts, Loaded, load};
 pub use model::{
-    Config, Dhcp, Dns, Hub, Ipsec, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Sessions, User,
+    Config, Dhcp, Dns, Hub, Ipsec, Leg, Limits, Listen, Log, Ports, Ppp, Psk, PskGroup, Router, Sessions,
+    User,
 };
 pub use network::{AddressRange, Network};
 pub use routes::Route;
 pub use rules::Rules;
-pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy, UplinkRules};
+pub use schema::{Access, AuthProtocol, LogFormat, LogLevel, OnLimit, Policy};
 pub use terms::{Denied, Terms};
 pub use units::{Date, Span};
 pub use uplink::Uplink;

@@ -2,8 +2,8 @@
 
 use super::clients::Client;
 use super::{
-    AddressRange, AddressSource, AuthProtocol, Credential, LogFormat, LogLevel, Network, Policy, Secret,
-    Terms, Uplink, UplinkRules,
+    AddressRange, AddressSource, AuthProtocol, Credential, HubLimits, LogFormat, LogLevel, Network, Policy,
+    Secret, Terms, Uplink, UplinkRules,
 };
 use crate::hub::{access, dhcp};
 use crate::identity::folded;
@@ -29,6 +29,8 @@ pub struct Config {
     pub default_hub: Option<usize>,
     /// The hubs in the order of their [`folded`] names. At least one; names differ in more than case.
     pub hubs: Vec<Hub>,
+    /// The routers between them in the order of their [`folded`] names, which differ in more than case.
+    pub routers: Vec<Router>,
     /// What is negotiated inside the tunnel.
     pub ppp: Ppp,
     /// Session rules that belong to no user.
@@ -48,6 +50,35 @@ impl Config {
     #[must_use]
     pub fn hub(&self, name: &str) -> Option<&Hub> {
         find(&self.hubs, name, |hub| &hub.name)
+    }
+
+    /// The routers that have a leg in a hub, with that leg.
+    pub fn routers_in<'a>(&'a self, hub: &'a str) -> impl Iterator<Item = (&'a Router, &'a Leg)> {
+        let leg = move |router: &'a Router| Some((router, router.legs.iter().find(|leg| leg.hub == hub)?));
+        self.routers.iter().filter_map(leg)
+    }
+
+    /// The networks that routers lead the stations of a hub to, each with its router, the longest prefixes first and none
+    /// twice.
+    #[must_use]
+    pub fn routed_networks(&self, hub: &str) -> Vec<(Network, Ipv4Addr)> {
+        let mut networks: Vec<(Network, Ipv4Addr)> = Vec::new();
+        for (router, own) in self.routers_in(hub) {
+            let other = router.legs.iter().filter(|leg| leg.hub != own.hub);
+            let direct = other.filter_map(|leg| Some(self.hub(&leg.hub)?.network));
+            let here = self.hub(hub).map(|hub| hub.network);
+            // A next router that is in this hub is reached without us.
+            let at =
+                |via: Ipv4Addr| if here.is_some_and(|here| here.contains(via)) { via } else { own.address };
+            let further = router.routes.iter().map(|(to, via)| (*to, at(*via)));
+            for (network, via) in direct.map(|network| (network, own.address)).chain(further) {
+                if !networks.iter().any(|(known, _)| *known == network) {
+                    networks.push((network, via));
+                }
+            }
+        }
+        networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix()));
+        networks
     }
 
     /// Settles what `uplink` is where the file does not say: `nat` where the host has TAP interfaces for us. Returns
@@ -156,6 +187,8 @@ pub struct Psk {
 pub struct Hub {
     /// Its name, as the file spells it.
     pub name: String,
+    /// What it is for.
+    pub note: Option<String>,
     /// Its network, /8 to /30.
     pub network: Network,
     /// Our address in it, a host of the network.
@@ -168,10 +201,34 @@ pub struct Hub {
     pub uplink: Uplink,
     /// What may come in from there: at least one MAC address and one broadcast a second.
     pub uplink_rules: UplinkRules,
+    /// How much there may be of what, at least 1 of each.
+    pub limits: HubLimits,
+    /// Whether it may be watched.
+    pub monitor: bool,
     /// What may pass between its ports, in order.
     pub access_list: Arc<[access::Rule]>,
     /// The users in the order of their [`folded`] names, which differ in more than case.
     pub users: Vec<User>,
+}
+
+/// A virtual layer-3 switch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Router {
+    /// Its name, as the file spells it.
+    pub name: String,
+    /// Its interfaces: at least two, in different hubs whose networks do not overlap.
+    pub legs: Vec<Leg>,
+    /// What lies behind other routers, none twice: the next routers are hosts of the hubs' networks.
+    pub routes: Vec<(Network, Ipv4Addr)>,
+}
+
+/// An interface of a router.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leg {
+    /// The hub, as the file spells it where the hub is.
+    pub hub: String,
+    /// The router's address there: nobody else's.
+    pub address: Ipv4Addr,
 }
 
 impl Hub {

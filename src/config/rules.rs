@@ -80,6 +80,8 @@ rules! { $
     broadcasts: u32,
     /// Whether a client may send multicast.
     multicast: bool,
+    /// Whether monitors may see what a client sends and is sent; at a hub, whether it may be watched at all.
+    monitor: bool,
     /// Bytes that a user may move in a month, both directions and all devices together.
     volume: Limit<Volume>,
     /// Networks behind the hub that clients are told by DHCP, so that only what goes there need go through the tunnel.

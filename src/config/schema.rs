@@ -6,6 +6,7 @@
 use super::access::AccessRule;
 use super::clients::Client;
 use super::dhcp_options::{DhcpOption, NodeType, Reservation};
+use super::hub_rules::{HubLimits, UplinkRules};
 use super::rules::{Rules, with_rules};
 use super::{
     AddressRange, AddressSource, Date, Hours, Limit, Network, Offset, Rate, Route, Secret, Span, Uplink,
@@ -40,6 +41,9 @@ pub struct File {
     pub default_hub: Option<String>,
     /// The virtual Ethernet hubs by name.
     pub hubs: BTreeMap<String, Hub>,
+    /// Virtual layer-3 switches between hubs, by name.
+    #[serde(default)]
+    pub routers: BTreeMap<String, Router>,
     /// What is negotiated inside the tunnel.
     #[serde(default)]
     pub ppp: Ppp,
@@ -218,6 +222,8 @@ impl<'de> Deserialize<'de> for PskEntry {
 with_rules! {
     /// `hubs.NAME`, with the rules for its users.
     pub struct Hub {
+        /// What it is for, in words.
+        pub note: Option<String>,
         /// The hub's network.
         pub network: Network,
         /// The gateway's own address in it; the first one of the network unless said.
@@ -234,6 +240,9 @@ with_rules! {
         /// What may come in from there.
         #[serde(default)]
         pub uplink_rules: UplinkRules,
+        /// How much there may be of what.
+        #[serde(default)]
+        pub limits: HubLimits,
         /// What may pass between the ports of the hub, in order.
         #[serde(default)]
         pub access_list: Vec<AccessRule>,
@@ -307,43 +316,6 @@ impl Default for Dhcp {
     }
 }
 
-/// `hubs.NAME.uplink_rules`: for frames that come in from behind an uplink.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(deny_unknown_fields, default)]
-pub struct UplinkRules {
-    /// Whether what only DHCP servers send is discarded.
-    pub dhcp_guard: bool,
-    /// Whether IPv6 router advertisements are discarded.
-    pub ra_guard: bool,
-    /// Whether ARP that claims an address of a client or of the hub is discarded.
-    pub arp_guard: bool,
-    /// How many MAC addresses may be behind it.
-    pub max_macs: u32,
-    /// How many IPv4 addresses may be behind it.
-    pub max_ips: Limit<u32>,
-    /// Whether IPv4 is discarded whose source is not its station's own address.
-    pub no_routing: bool,
-    /// Whether multicast may come in.
-    pub multicast: bool,
-    /// Broadcast, multicast and flooded frames a second.
-    pub broadcasts: u32,
-}
-
-impl Default for UplinkRules {
-    fn default() -> Self {
-        Self {
-            dhcp_guard: false,
-            ra_guard: false,
-            arp_guard: true,
-            max_macs: 16_384,
-            max_ips: Limit::None,
-            no_routing: false,
-            multicast: true,
-            broadcasts: 2000,
-        }
-    }
-}
-
 with_rules! {
     /// `hubs.NAME.users.NAME`, with the rules for this user.
     pub struct User {
@@ -381,6 +353,17 @@ impl<'de> Deserialize<'de> for NtHash {
             .map(|b| Self(Secret::new(b)))
             .ok_or_else(refusal)
     }
+}
+
+/// `routers.NAME`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Router {
+    /// The hubs that it joins, with its own address in each.
+    pub hubs: BTreeMap<String, Ipv4Addr>,
+    /// What lies behind other routers of these hubs.
+    #[serde(default)]
+    pub routes: Vec<Route>,
 }
 
 /// `ppp`.

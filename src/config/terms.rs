@@ -42,6 +42,8 @@ pub struct Terms {
     pub broadcasts: u32,
     /// Whether clients may send multicast.
     pub multicast: bool,
+    /// Whether monitors may see what clients send and are sent.
+    pub monitor: bool,
     /// Bytes that the user may move in a month, at least a million.
     pub volume: Option<u64>,
     /// Networks behind the hub that clients are told by DHCP.
@@ -70,6 +72,7 @@ impl From<Rules> for Terms {
             rate_down: Limit::of(rules.rate_down),
             broadcasts: rules.broadcasts.unwrap_or(50),
             multicast: rules.multicast.unwrap_or(true),
+            monitor: rules.monitor.unwrap_or(true),
             volume: Limit::of(rules.volume).map(|volume| volume.0),
             routes: rules.routes.unwrap_or_default(),
         }

@@ -168,7 +168,7 @@ nonsense: 1
         hint: one of: replace-same-device, replace-oldest, deny
     :20:1: error: log: found a text, expected a mapping (lines of `key: value`)
     :21:1: error: nonsense: there is no key `nonsense` at the top of the file
-        hint: the keys here are: listen, ipsec, clients, default_hub, hubs, ppp, sessions, limits, penalties, log, workers
+        hint: the keys here are: listen, ipsec, clients, default_hub, hubs, routers, ppp, sessions, limits, penalties, log, workers
     ");
 }
 
@@ -493,7 +493,7 @@ default_hub: A
     :16:16: warning: hubs.A.groups.STAFF.expires: this was over with 2026-11-21
         hint: move the date, or remove what is over
     :16:37: error: hubs.A.groups.STAFF.color: there is no key `color` in hubs.A.groups.STAFF
-        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, own_address, isolated, dhcp_guard, rate_up, rate_down, broadcasts, multicast, volume, routes
+        hint: the keys here are: access, expires, hours, time_zone, max_sessions, on_limit, dead_after, idle_timeout, session_timeout, allow_raw_l2tp, own_address, isolated, dhcp_guard, rate_up, rate_down, broadcasts, multicast, monitor, volume, routes
     :17:7: error: hubs.A.groups. x: the name of a group is not empty and has no white space around it
     :19:51: error: hubs.A.users.u.disabled: found a number, expected true or false
     :19:64: error: hubs.A.users.u.expires: `soon` is not a date: write year-month-day, such as 2026-12-31

@@ -107,6 +107,14 @@ pub enum Command {
         /// The address.
         address: Ipv4Addr,
     },
+    /// What goes through user-mode NATs.
+    NatList {
+        /// Of this hub alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hub: Option<String>,
+    },
+    /// Routers between hubs: their interfaces, their routes.
+    RouterList {},
     /// Connection attempts, the newest first.
     Stories {
         /// Those of this user alone.
@@ -178,7 +186,7 @@ impl Command {
     /// Whether the answer needs what workers alone know.
     #[must_use]
     pub fn asks_workers(&self) -> bool {
-        matches!(self, Self::Status {} | Self::Drops {})
+        matches!(self, Self::Status {} | Self::Drops {} | Self::RouterList {})
     }
 
     /// Whether it changes something or shows what users send: such commands are logged.

@@ -1,6 +1,7 @@
 //! A command that is being answered, a page at a time.
 
 use super::bans;
+use super::routers;
 use super::rows::{AclRow, HubRow, Row, SessionRow, StatusRow, WorkerRow};
 use super::tables::Table;
 use super::tales::Search;
@@ -108,6 +109,7 @@ impl Job {
         match &self.command {
             Command::Status {} => Ok(Page::last(vec![status(clock, facts, gatehouse, &self.workers)])),
             Command::Drops {} => Ok(Page::last(drops(&self.workers))),
+            Command::RouterList {} => Ok(Page::last(routers::list(gatehouse, &self.workers))),
             Command::HubList {} => Ok(self.hubs(gatehouse, at)),
             Command::HubShow { hub } => Ok(Page::last(vec![hub_row(gatehouse, self::hub(gatehouse, hub)?)?])),
             Command::HubOnline { hub } => {
@@ -164,7 +166,8 @@ impl Job {
             Command::Guest { .. }
             | Command::GuestLeaves {}
             | Command::Reload { .. }
-            | Command::HubMonitor { .. } => Err(Refusal::new(Kind::Failed, "this is the shell's to do")),
+            | Command::HubMonitor { .. }
+            | Command::NatList { .. } => Err(Refusal::new(Kind::Failed, "this is the shell's to do")),
             Command::AclList { hub } => {
                 let id = self::hub(gatehouse, hub)?;
                 let from = match at {
@@ -388,6 +391,9 @@ fn hub_row(gatehouse: &Gatehouse, id: HubId) -> Result<Row, Refusal> {
         ports: hub.port_count(),
         addresses_held: hub.leases().held(),
         default,
+        note: config.note.clone(),
+        max_sessions: crate::config::Limit::of(Some(config.limits.sessions)),
+        monitor: config.monitor,
     })))
 }
 

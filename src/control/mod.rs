@@ -9,6 +9,7 @@ mod bans;
 mod command;
 mod job;
 mod reply;
+mod routers;
 mod rows;
 mod tables;
 mod tales;
@@ -20,6 +21,6 @@ pub use command::{Command, VERSION, read_request, write_request};
 pub use job::{Facts, Job, Page, Reloaded};
 pub use reply::{Kind, Refusal, Reply};
 pub use rows::{
-    AclRow, BanRow, ChangeRow, DropRow, GuestRow, HubRow, IpRow, LeaseRow, MacRow, MonitorRow, ReloadRow,
-    Row, SessionRow, StatusRow, StoryRow, WorkerRow,
+    AclRow, BanRow, ChangeRow, DropRow, GuestRow, HubRow, IpRow, LeaseRow, MacRow, MonitorRow, NatRow,
+    ReloadRow, RouterRow, Row, SessionRow, StatusRow, StoryRow, WorkerRow,
 };

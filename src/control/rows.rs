@@ -16,6 +16,8 @@ pub enum Row {
     Mac(MacRow),
     Ip(IpRow),
     Lease(LeaseRow),
+    Router(RouterRow),
+    Nat(NatRow),
     Story(Box<StoryRow>),
     Acl(AclRow),
     Ban(BanRow),
@@ -90,6 +92,14 @@ pub struct HubRow {
     pub ports: usize,
     pub addresses_held: usize,
     pub default: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Sessions that there may be; none: no limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_sessions: Option<u32>,
+    /// Whether monitors may watch it.
+    #[serde(default)]
+    pub monitor: bool,
 }
 
 /// A session. Inbound is from the client.
@@ -167,6 +177,49 @@ pub struct LeaseRow {
     pub until: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+}
+
+/// A flow through a user-mode NAT.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct NatRow {
+    pub hub: String,
+    /// `tcp`, `udp`, `dns`, `icmp`.
+    pub protocol: String,
+    /// The client's address and port (of `icmp`: the identifier).
+    pub client: String,
+    /// The other side; of a mapping where the client has sent to last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// `open`, `connecting`, `closing`.
+    pub state: String,
+    /// After how long it ends if nothing comes.
+    pub left_seconds: u64,
+}
+
+/// An interface of a router, or one of its routes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct RouterRow {
+    pub router: String,
+    /// `hub`, `route`.
+    pub kind: String,
+    /// What it leads to.
+    pub network: String,
+    /// Of an interface: its hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
+    /// Of an interface: the router's own address; of a route: the next router's.
+    pub address: Ipv4Addr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// Packets of the whole router; none where its worker does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discarded: Option<u64>,
 }
 
 /// A connection attempt.

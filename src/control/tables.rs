@@ -183,6 +183,7 @@ fn owner(hub: &Hub, port: Option<PortId>) -> (String, Option<String>) {
         PortKind::Client => "client",
         PortKind::Uplink => "uplink",
         PortKind::Bridge => "bridge",
+        PortKind::Router => "router",
         PortKind::Monitor => "monitor",
     };
     (kind.to_owned(), port.user.as_deref().map(str::to_owned))

@@ -383,7 +383,8 @@ fn status_and_drops_count_what_workers_tell() {
     drops.count(Drop::Replayed);
     drops.count(Drop::Replayed);
     drops.count(Drop::UnknownSpi);
-    let snapshots = || vec![Some(Snapshot { peers: 3, half_open: 1, drops: drops.clone() }), None];
+    let snapshots =
+        || vec![Some(Snapshot { peers: 3, half_open: 1, drops: drops.clone(), routers: Vec::new() }), None];
     assert!(Command::Status {}.asks_workers());
     let (pages, _) = world.pages_with(Command::Status {}, snapshots()).unwrap();
     let row = serde_json::to_value(&pages[0].rows[0]).unwrap();

@@ -184,7 +184,10 @@ impl Gatehouse {
                 }
             }
         }
-        if self.sessions.len() >= self.config.limits.sessions as usize {
+        let of_hub = self.hub_config(newcomer.hub).map(|hub| config::Limit::of(Some(hub.limits.sessions)));
+        let hub_is_full =
+            of_hub.flatten().is_some_and(|most| self.sessions.count_in(newcomer.hub) >= most as usize);
+        if hub_is_full || self.sessions.len() >= self.config.limits.sessions as usize {
             return Err(Cause::SessionLimit);
         }
         let success = newcomer.success.clone();

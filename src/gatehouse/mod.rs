@@ -126,7 +126,7 @@ impl Gatehouse {
         let id = HubId(self.next_hub);
         self.next_hub += 1;
         self.hub_names.insert(folded(&hub.name).into(), id);
-        let settings = place::hub_settings(hub, &self.config.sessions, &self.host_dns);
+        let settings = place::hub_settings(hub, &self.config, &self.host_dns);
         self.hubs.push(Hub::new(now, id, &hub.name, settings, self.entropy.fork()));
         self.dues.touch(id);
         id
@@ -241,6 +241,31 @@ impl Gatehouse {
             None => UplinkPermit::bridge_by_configuration(),
         };
         let permit = permit.with_policy(place::uplink_policy(&rules.uplink_rules));
+        self.open_port(now, hub, port, permit)
+    }
+
+    /// Opens the port of a router in a hub, with the router's station there.
+    ///
+    /// # Errors
+    /// When the port cannot be opened; see [`crate::hub::OpenError`].
+    pub fn open_router(
+        &mut self,
+        now: Instant,
+        hub: HubId,
+        port: PortId,
+        station: KnownStation,
+    ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
+        self.open_port(now, hub, port, UplinkPermit::router_by_configuration(station))
+    }
+
+    /// Opens a port that is not a link's.
+    fn open_port(
+        &mut self,
+        now: Instant,
+        hub: HubId,
+        port: PortId,
+        permit: UplinkPermit,
+    ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
         let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
         let ingress = hub.open_uplink(now, port, permit)?;
         Ok((ingress, hub.view().clone()))
@@ -256,9 +281,7 @@ impl Gatehouse {
         hub: HubId,
         port: PortId,
     ) -> Result<(crate::hub::Ingress, Arc<View>), crate::hub::OpenError> {
-        let hub = self.hub_mut(hub).ok_or(crate::hub::OpenError::Offline)?;
-        let ingress = hub.open_uplink(now, port, UplinkPermit::monitor_by_administrator())?;
-        Ok((ingress, hub.view().clone()))
+        self.open_port(now, hub, port, UplinkPermit::monitor_by_administrator())
     }
 
     /// Handles what a worker asks or tells.
@@ -322,12 +345,12 @@ impl Gatehouse {
     fn carry_out(&self, hub: HubId, events: crate::hub::Output, out: &mut Output) {
         let owner = self.hub(hub);
         let name = owner.map_or("", Hub::name);
-        let monitors = owner.map_or(&[][..], Hub::monitors);
         for event in events.events {
             tracing::info!(hub = name, ?event, step = "hub", "hub event");
         }
         for (to, frame) in events.frames {
             let copy = |port: &PortId| ServiceFrame { hub, to: Forward::To(*port), frame: frame.clone() };
+            let monitors = owner.map_or(&[][..], |owner| owner.monitors(to));
             out.frames.extend(monitors.iter().map(copy));
             out.frames.push(ServiceFrame { hub, to, frame });
         }

@@ -11,11 +11,12 @@ use crate::wire::inet::Network;
 use crate::worker::Clock;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// The hub's own rules from its configuration.
 pub(super) fn hub_settings(
     hub: &config::Hub,
-    sessions: &config::Sessions,
+    config: &config::Config,
     host_dns: &[Ipv4Addr],
 ) -> hub::Settings {
     let network = Network { address: hub.network.address(), prefix: hub.network.prefix() };
@@ -26,12 +27,13 @@ pub(super) fn hub_settings(
             Some((user.address?, lease::Reserved::User(crate::identity::folded(&user.name).into())))
         })
         .chain(hub.dhcp.reservations.iter().map(|(mac, address)| (*address, lease::Reserved::Mac(*mac))))
+        .chain(config.routers_in(&hub.name).map(|(_, leg)| (leg.address, lease::Reserved::Nobody)))
         .collect();
     let leases = lease::Settings {
         gateway: Some(hub.gateway),
         range: (hub.dhcp.range.first(), hub.dhcp.range.last()),
         lease: hub.dhcp.lease,
-        hold: sessions.resume_for,
+        hold: config.sessions.resume_for,
         reserved,
         ..lease::Settings::of_network(network)
     };
@@ -41,9 +43,16 @@ pub(super) fn hub_settings(
         inform: hub.address == config::AddressSource::Pool,
         dns: name_servers(hub, host_dns).to_vec(),
         domain: hub.dhcp.domain.clone(),
+        routes: routed(config, hub).into_iter().map(|(to, via)| (to, Some(via))).collect(),
         ..hub.dhcp.options.clone()
     };
-    hub::Settings { dhcp, access: hub.access_list.clone(), ..hub::Settings::new(leases) }
+    hub::Settings {
+        dhcp,
+        access: hub.access_list.clone(),
+        max_stations: hub.limits.macs as usize,
+        max_hosts: hub.limits.ips as usize,
+        ..hub::Settings::new(leases)
+    }
 }
 
 /// What a user's links may send.
@@ -52,15 +61,46 @@ pub(super) fn client_policy(terms: &config::Terms) -> hub::Policy {
         isolated: terms.isolated,
         guard_dhcp: terms.dhcp_guard,
         multicast: terms.multicast,
+        monitored: terms.monitor,
         storm: storm(terms.broadcasts),
         ..hub::Policy::client()
     }
 }
 
-/// The routes that a user's links are told.
-pub(super) fn routes(terms: &config::Terms) -> Vec<hub::dhcp::Route> {
-    let network = |to: config::Network| Network { address: to.address(), prefix: to.prefix() };
-    terms.routes.iter().map(|route| (network(route.to), route.via)).collect()
+fn network(to: config::Network) -> Network {
+    Network { address: to.address(), prefix: to.prefix() }
+}
+
+/// The networks that routers lead the stations of a hub to, each with its router.
+fn routed(config: &config::Config, hub: &config::Hub) -> Vec<(Network, Ipv4Addr)> {
+    config.routed_networks(&hub.name).into_iter().map(|(to, via)| (network(to), via)).collect()
+}
+
+/// The routes that a user's links are told. Who is told any sends nothing else through the tunnel, so what routers lead
+/// to is among them.
+pub(super) fn told_routes(
+    config: &config::Config,
+    hub: &config::Hub,
+    terms: &config::Terms,
+) -> Vec<hub::dhcp::Route> {
+    let own: Vec<_> = terms.routes.iter().map(|route| (network(route.to), route.via)).collect();
+    let further = routed(config, hub).into_iter().filter(|_| !own.is_empty());
+    let new = |to: &Network| !own.iter().any(|(known, _)| known == to);
+    let further: Vec<_> = further.filter(|(to, _)| new(to)).map(|(to, via)| (to, Some(via))).collect();
+    own.into_iter().chain(further).collect()
+}
+
+/// What links send to other next hops than the hub's gateway: the longest prefixes first; what the user's own rules say
+/// goes before what a router offers.
+pub(super) fn link_routes(
+    config: &config::Config,
+    hub: &config::Hub,
+    terms: &config::Terms,
+) -> Arc<[(Network, Ipv4Addr)]> {
+    let own = terms.routes.iter().filter_map(|route| Some((network(route.to), route.via?)));
+    let mut all: Vec<_> = own.chain(routed(config, hub)).collect();
+    all.sort_by_key(|(to, _)| std::cmp::Reverse(to.prefix));
+    all.into()
 }
 
 /// How fast a user's links may be.
@@ -158,6 +198,7 @@ impl Gatehouse {
         let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;
         let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
         let (mac, rates) = (ingress.mac(), rates(&session.terms));
+        let routes = link_routes(&self.config, settings, &session.terms);
         if settings.address == config::AddressSource::LanDhcp && session.fixed.is_none() {
             session.port = Some(port);
             ingress.allow_leasing();
@@ -167,7 +208,7 @@ impl Gatehouse {
             };
             let host_name = host_name(session.who.user());
             let (view, gateway) = (hub.view().clone(), settings.gateway);
-            let lan = Box::new(LanPlace { view, mac, host_name, gateway, dns, rates });
+            let lan = Box::new(LanPlace { view, mac, host_name, gateway, dns, routes, rates });
             return Ok(Answer::Leasing { link, ingress, lan });
         }
         let address = match hub.assign(clock.now, port, session.fixed, own) {
@@ -190,7 +231,7 @@ impl Gatehouse {
             }
         };
         ingress.set_address(Some(address));
-        hub.set_routes(port, routes(&session.terms));
+        hub.set_routes(port, told_routes(&self.config, settings, &session.terms));
         session.port = Some(port);
         session.address = Some(address);
         let mut dns = name_servers(settings, &self.host_dns).iter().copied();
@@ -202,7 +243,7 @@ impl Gatehouse {
             wins: [wins.next(), wins.next()],
         };
         let router = settings.gateway;
-        let place = Place { view: hub.view().clone(), mac, grant, network, router, rates };
+        let place = Place { view: hub.view().clone(), mac, grant, network, router, routes, rates };
         Ok(Answer::Joined { link, ingress, place: Box::new(place) })
     }
 
@@ -277,7 +318,7 @@ hubs:
     uplink_rules: { dhcp_guard: true, ra_guard: true, arp_guard: false, max_macs: 9, max_ips: 5, no_routing: true, multicast: false, broadcasts: 70 }
     users:
       u: { password: 'long enough' }
-      v: { password: 'long enough', isolated: false, dhcp_guard: false, multicast: false, broadcasts: 8 }
+      v: { password: 'long enough', isolated: false, dhcp_guard: false, multicast: false, monitor: false, broadcasts: 8 }
 ";
         let facts = FileFacts { name: String::new(), mode: None, now: 0 };
         let config = load(text, &facts).unwrap_or_else(|report| panic!("{report}")).config;
@@ -287,7 +328,13 @@ hubs:
         assert_eq!(of("u"), hub::Policy { isolated: true, storm: burst(7), ..hub::Policy::client() });
         assert_eq!(
             of("v"),
-            hub::Policy { guard_dhcp: false, multicast: false, storm: burst(8), ..hub::Policy::client() }
+            hub::Policy {
+                guard_dhcp: false,
+                multicast: false,
+                monitored: false,
+                storm: burst(8),
+                ..hub::Policy::client()
+            }
         );
         assert_eq!(
             uplink_policy(&hub.uplink_rules),

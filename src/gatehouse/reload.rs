@@ -1,7 +1,7 @@
 //! A new configuration: sessions that it does not touch stay as they are.
 
 use super::{Gatehouse, Output, place};
-use crate::config::{Change, Config, Touches};
+use crate::config::{self, Change, Config, Touches};
 use crate::hub::HubId;
 use crate::hub::lease::State;
 use crate::identity::{folded, same_name};
@@ -64,7 +64,7 @@ impl Gatehouse {
         for link in &touched {
             self.close(clock, *link, Cause::ConfigurationChanged, out);
         }
-        self.config = config.clone();
+        let before = std::mem::replace(&mut self.config, config.clone());
         self.penalties.set_settings(clock.now, config.penalties.clone(), &mut self.standings);
         self.tell_standings(out);
         let (hubs, names) = (&mut self.hubs, &mut self.hub_names);
@@ -80,7 +80,7 @@ impl Gatehouse {
                 self.add_hub(clock.now, hub);
                 continue;
             };
-            let settings = place::hub_settings(hub, &config.sessions, &self.host_dns);
+            let settings = place::hub_settings(hub, &config, &self.host_dns);
             if let Some(owner) = self.hub_mut(id).filter(|owner| *owner.settings() != settings) {
                 owner.apply(settings);
             }
@@ -90,7 +90,29 @@ impl Gatehouse {
                 self.renew_terms(clock, hub, users, out);
             }
         }
+        for hub in &config.hubs {
+            if before.routed_networks(&hub.name) != config.routed_networks(&hub.name) {
+                self.renew_routes(hub, out);
+            }
+        }
         touched.len()
+    }
+
+    /// Routers lead the sessions of a hub elsewhere than before.
+    fn renew_routes(&mut self, hub: &config::Hub, out: &mut Output) {
+        let Some(id) = self.hub_named(&hub.name) else { return };
+        let config = self.config.clone();
+        let links: Vec<LinkKey> = self.sessions.of_hub(id).map(|session| session.link).collect();
+        for link in links {
+            let Some(session) = self.sessions.get_mut(link) else { continue };
+            let (rates, dead_after) = (place::rates(&session.terms), session.terms.dead_after);
+            let routes = place::link_routes(&config, hub, &session.terms);
+            out.answers.push(Answer::Renewed { link, policy: None, rates, dead_after, routes });
+            let told = place::told_routes(&config, hub, &session.terms);
+            if let Some((port, hub)) = session.port.zip(place::at(&mut self.hubs, id)) {
+                hub.set_routes(port, told);
+            }
+        }
     }
 
     /// Sessions go on by the rules that their users have now.
@@ -108,10 +130,11 @@ impl Gatehouse {
                         Some((port, hub.set_policy(port, place::client_policy(&session.terms))?))
                     });
                     let (rates, dead_after) = (place::rates(&session.terms), session.terms.dead_after);
-                    out.answers.push(Answer::Renewed { link, policy, rates, dead_after });
-                    let routes = place::routes(&session.terms);
+                    let routes = place::link_routes(&config, hub, &session.terms);
+                    out.answers.push(Answer::Renewed { link, policy, rates, dead_after, routes });
+                    let told = place::told_routes(&config, hub, &session.terms);
                     if let Some((port, hub)) = session.port.zip(place::at(&mut self.hubs, id)) {
-                        hub.set_routes(port, routes);
+                        hub.set_routes(port, told);
                     }
                 }
                 self.look_later(clock, link);

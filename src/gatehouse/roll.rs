@@ -15,6 +15,8 @@ pub(super) struct Roll {
     by_number: BTreeMap<u64, LinkKey>,
     /// By hub and folded user name, a user's oldest first.
     by_user: BTreeSet<(HubId, Box<str>, u64)>,
+    /// How many each hub has.
+    by_hub: BTreeMap<HubId, usize>,
     last: u64,
 }
 
@@ -24,10 +26,16 @@ impl Roll {
         self.by_link.len()
     }
 
+    /// Number of sessions of a hub.
+    pub(super) fn count_in(&self, hub: HubId) -> usize {
+        self.by_hub.get(&hub).copied().unwrap_or(0)
+    }
+
     /// Adds a session and gives it its number.
     pub(super) fn insert(&mut self, mut session: Session) {
         self.last += 1;
         session.number = self.last;
+        *self.by_hub.entry(session.hub).or_default() += 1;
         let link = session.link;
         self.by_number.insert(session.number, link);
         self.by_user.insert((session.hub, folded(session.who.user()).into(), session.number));
@@ -39,6 +47,12 @@ impl Roll {
     pub(super) fn remove(&mut self, link: LinkKey) -> Option<Session> {
         let session = self.by_link.remove(&link)?;
         self.by_number.remove(&session.number);
+        if let Some(count) = self.by_hub.get_mut(&session.hub) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_hub.remove(&session.hub);
+            }
+        }
         self.by_user.remove(&(session.hub, folded(session.who.user()).into(), session.number));
         Some(session)
     }

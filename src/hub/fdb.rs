@@ -35,6 +35,8 @@ impl Flags {
     pub(super) const STATIC: Self = Self(2);
     /// Of a client that other clients may not reach.
     pub(super) const ISOLATED: Self = Self(4);
+    /// Of a client that monitors do not see.
+    pub(super) const UNWATCHED: Self = Self(8);
 
     pub(super) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -355,6 +357,17 @@ impl Look {
     #[must_use]
     pub fn monitors(&self) -> &[PortId] {
         &self.tables.monitors
+    }
+
+    /// The monitors that may see a frame of a port: none where sender or receiver is not to be watched.
+    #[must_use]
+    pub fn monitors_of(&self, from: &Ingress, frame: &[u8]) -> &[PortId] {
+        let monitors = self.monitors();
+        if monitors.is_empty() || !from.policy().monitored {
+            return &[];
+        }
+        let receiver = frame.first_chunk().map(|mac| Mac(*mac)).and_then(|mac| self.station(mac, 0));
+        if receiver.is_some_and(|station| station.flags().has(Flags::UNWATCHED)) { &[] } else { monitors }
     }
 
     /// Number of client ports.

@@ -52,10 +52,12 @@ impl std::fmt::Display for PortId {
 pub enum Kind {
     /// A PPP link: one MAC address, one IP address, no bridging, no routing.
     Client,
-    /// The hub's way out: a NAT, a TAP, a layer-3 switch.
+    /// The hub's way out: a NAT, a TAP.
     Uplink,
     /// A segment with stations of its own: a local bridge, a site link.
     Bridge,
+    /// A layer-3 switch: one station, with addresses that are known. Floods do not reach it.
+    Router,
     /// Receives every frame, sends none.
     Monitor,
 }
@@ -255,7 +257,7 @@ impl Ingress {
         }
         match self.kind {
             Kind::Client => self.policy.admit_client(self.owner, bytes, &frame)?,
-            Kind::Uplink | Kind::Bridge => {
+            Kind::Uplink | Kind::Bridge | Kind::Router => {
                 self.admit_station(look, &frame, notices)?;
                 self.policy.admit_servers(&frame)?;
             }
@@ -328,6 +330,11 @@ impl Ingress {
             let alone =
                 |station: &Value| station.flags().has(Flags::CLIENT) || station.port() == PortId::SERVICE;
             if let Some(station) = station.filter(alone).filter(|_| asks) {
+                return self.meet(station);
+            }
+            // So are those of routers, which hear no floods.
+            if let Some(station) = station.filter(|station| asks && station.flags().is_fixed()) {
+                self.take_flood(look, None)?;
                 return self.meet(station);
             }
         }

@@ -392,7 +392,8 @@ impl Hub {
         }
         match kind {
             Kind::Monitor => self.tables.monitors.push(id),
-            _ => self.tables.trunks.push(id),
+            Kind::Router => {}
+            Kind::Uplink | Kind::Bridge | Kind::Client => self.tables.trunks.push(id),
         }
         let gate = Arc::new(Gate::default());
         let info = PortInfo { id, kind, user: None, mac: Mac::ZERO, address: None, opened: now, stations: 0 };
@@ -524,10 +525,14 @@ impl Hub {
         self.ports.get(&id).map(|record| &record.info)
     }
 
-    /// The ports that get a copy of every frame.
+    /// The ports that get a copy of a frame of the hub itself: none where its receiver is not to be watched.
     #[must_use]
-    pub fn monitors(&self) -> &[PortId] {
-        &self.tables.monitors
+    pub fn monitors(&self, to: Forward) -> &[PortId] {
+        let unwatched = |port: &PortId| self.ports.get(port).is_some_and(|record| !record.policy.monitored);
+        match to {
+            Forward::To(port) if unwatched(&port) => &[],
+            Forward::To(_) | Forward::Flood(_) | Forward::Discard(_) => &self.tables.monitors,
+        }
     }
 
     /// When [`Self::handle_timeout`] has work. A hub without learned stations and DHCP leases never has.
@@ -563,7 +568,8 @@ impl Hub {
 
 fn client_value(port: PortId, policy: &Policy, class: u16) -> Value {
     let isolated = if policy.isolated { Flags::ISOLATED } else { Flags::default() };
-    Value::new(u64::from(class) << 32 | u64::from(port.0), Flags::CLIENT.with(isolated), 0)
+    let unwatched = if policy.monitored { Flags::default() } else { Flags::UNWATCHED };
+    Value::new(u64::from(class) << 32 | u64::from(port.0), Flags::CLIENT.with(isolated).with(unwatched), 0)
 }
 
 impl std::fmt::Debug for Hub {

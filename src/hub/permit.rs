@@ -35,6 +35,11 @@ impl UplinkPermit {
         Self { kind: Kind::Bridge, policy: Policy::trunk(), stations: Vec::new() }
     }
 
+    /// A layer-3 switch that the configuration asks for, with its own station.
+    pub fn router_by_configuration(station: KnownStation) -> Self {
+        Self { kind: Kind::Router, policy: Policy::trunk(), stations: vec![station] }
+    }
+
     /// A monitor that an administrator asks for.
     pub fn monitor_by_administrator() -> Self {
         Self { kind: Kind::Monitor, policy: Policy::trunk(), stations: Vec::new() }

@@ -30,6 +30,8 @@ pub struct Policy {
     pub no_routing: bool,
     /// Lets multicast in; broadcasts are another matter.
     pub multicast: bool,
+    /// Lets monitors see what the port sends, and what is sent to a client's.
+    pub monitored: bool,
     /// Broadcast, multicast and flooded frames from the port.
     pub storm: Storm,
 }
@@ -49,6 +51,7 @@ impl Policy {
             max_ips: 1,
             no_routing: true,
             multicast: true,
+            monitored: true,
             storm: Storm { per_second: 50, burst: 100 },
         }
     }
@@ -67,6 +70,7 @@ impl Policy {
             max_ips: u32::MAX,
             no_routing: false,
             multicast: true,
+            monitored: true,
             storm: Storm { per_second: 2000, burst: 4000 },
         }
     }

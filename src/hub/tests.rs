@@ -494,6 +494,52 @@ fn monitors_send_nothing_and_are_no_part_of_floods() {
 }
 
 #[test]
+fn a_monitor_does_not_see_whom_it_may_not_watch() {
+    let mut w = World::new(settings());
+    let id = PortId::new(W0, 77);
+    w.hub.open_uplink(w.now, id, UplinkPermit::monitor_by_administrator()).unwrap();
+    let hidden = Policy { monitored: false, ..Policy::client() };
+    let (a, b) = (w.client(W0, 1, "jiro"), w.client(W0, 2, "yas"));
+    let c = w.client_with(W0, 3, "mika", Some(hidden));
+    let seen = |w: &World, from: &Ingress, to: &Ingress| {
+        let bytes = ip(to.mac(), from, to.address().unwrap());
+        !w.hub.view().look(w.now).monitors_of(from, &bytes).is_empty()
+    };
+    assert!(seen(&w, &a, &b) && !seen(&w, &a, &c) && !seen(&w, &c, &a));
+    assert_eq!(w.hub.monitors(Forward::To(b.id())), [id]);
+    assert!(w.hub.monitors(Forward::To(c.id())).is_empty());
+    // A reload lifts it for a port that is open.
+    let mut c = c;
+    c.set_policy(w.hub.set_policy(c.id(), Policy::client()).unwrap());
+    assert!(seen(&w, &a, &c) && seen(&w, &c, &a));
+}
+
+#[test]
+fn a_router_is_reached_by_its_address_and_hears_no_floods() {
+    let mut w = World::new(settings());
+    let mut bridge = w.bridge();
+    let (id, mac, address) =
+        (PortId::new(W0, 5), Mac([0x5A, 0, 0, 0, 0, 9]), Ipv4Addr::new(10, 60, 255, 254));
+    let station = KnownStation { mac, addresses: vec![address] };
+    let mut router =
+        w.hub.open_uplink(w.now, id, UplinkPermit::router_by_configuration(station.clone())).unwrap();
+    let mut a = w.client(W0, 1, "jiro");
+    assert_eq!(w.send_ip(&mut a, mac, BEYOND), Forward::To(id));
+    assert_eq!(w.hub.view().mac_of(address), Some(mac));
+    let asked = Arp::request(LAN_MAC, BEYOND, address).frame(Mac::BROADCAST);
+    assert_eq!(w.send_and_learn(&mut bridge, &asked), Forward::To(id), "ARP goes to it alone");
+    assert_eq!(w.hears(Scope::All, a.id()), [BRIDGE]);
+    // It sends packets of stations elsewhere, from its own station alone.
+    assert_eq!(w.send(&mut router, &lan_ip(a.mac(), mac, a.address().unwrap())), Forward::To(a.id()));
+    // Nobody takes its address.
+    let claim = Arp::announcement(LAN_MAC, address).frame(Mac::BROADCAST);
+    assert_eq!(w.send(&mut bridge, &claim), Forward::Discard(Drop::SpoofedSource));
+    w.hub.close(w.now, id);
+    assert_eq!(w.hub.view().mac_of(address), None);
+    assert!(w.hub.open_uplink(w.now, id, UplinkPermit::router_by_configuration(station)).is_ok());
+}
+
+#[test]
 fn router_advertisements_can_be_kept_out() {
     let mut w = World::new(settings());
     let guard = Policy { guard_ra: true, guard_dhcp: true, ..Policy::trunk() };

@@ -110,6 +110,12 @@ pub enum Drop {
     /// Nobody answered for the next hop's address.
     #[error("next hop unresolved")]
     Unresolved,
+    /// A router knows no way to the destination.
+    #[error("no route")]
+    NoRoute,
+    /// A packet that has passed as many routers as it may.
+    #[error("TTL exceeded")]
+    TtlExceeded,
     /// No port to send it to.
     #[error("no destination port")]
     NoPort,

@@ -7,6 +7,7 @@ use crate::identity::account::Proof;
 use crate::packet::{PacketBuf, Path};
 use crate::ppp::{AddressGrant, AuthVerdict};
 use crate::story::{Attempt, AttemptId, Cause, Record};
+use crate::vnic::Routes;
 use crate::wire::inet::Network;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -146,6 +147,8 @@ pub enum Answer {
         rates: Rates,
         /// How long its device may be silent.
         dead_after: Duration,
+        /// What is behind other routers of the hub than its gateway.
+        routes: Routes,
     },
     /// Close a link: replaced, kicked, expired, reconfigured.
     Close {
@@ -180,6 +183,8 @@ pub struct LanPlace {
     pub gateway: Ipv4Addr,
     /// Name servers, if not those of the LAN.
     pub dns: Option<Vec<Ipv4Addr>>,
+    /// What is behind other routers of the hub.
+    pub routes: Routes,
     /// How fast the link may be.
     pub rates: Rates,
 }
@@ -197,6 +202,8 @@ pub struct Place {
     pub network: Network,
     /// The next hop for all else.
     pub router: Ipv4Addr,
+    /// What is behind other routers of the hub.
+    pub routes: Routes,
     /// How fast the link may be.
     pub rates: Rates,
 }

@@ -385,10 +385,17 @@ impl Peer {
                 });
                 self.pump_ppp(cx, link.session, out);
             }
-            Answer::Renewed { link, rates, dead_after, .. } => {
+            Answer::Renewed { link, rates, dead_after, routes, .. } => {
                 self.dead_after = dead_after;
-                if let Some(Seat { state: State::Joined(member), .. }) = self.seat(link.session) {
-                    member.set_rates(cx.now, rates);
+                match self.seat(link.session).map(|seat| &mut seat.state) {
+                    Some(State::Joined(member)) => {
+                        member.set_rates(cx.now, rates);
+                        member.vnic.set_routes(routes);
+                    }
+                    Some(State::Leasing(leasing)) => {
+                        (leasing.lan.rates, leasing.lan.routes) = (rates, routes)
+                    }
+                    Some(State::Stranger | State::Waiting) | None => {}
                 }
             }
             Answer::Leasing { link, ingress, lan } => self.begin_lease(cx, link, ingress, *lan),

@@ -89,8 +89,8 @@ impl Peer {
             wins: [None, None],
         };
         let (release, router) = (client.release(), lease.router.unwrap_or(lan.gateway));
-        let LanPlace { view, mac, rates, .. } = lan;
-        let place = Place { view, mac, grant, network: lease.network, router, rates };
+        let LanPlace { view, mac, routes, rates, .. } = lan;
+        let place = Place { view, mac, grant, network: lease.network, router, routes, rates };
         let mut member = Member::new(cx.now, port, place);
         member.lease = Some(client);
         seat.state = State::Joined(Box::new(member));

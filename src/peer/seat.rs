@@ -89,7 +89,7 @@ pub(super) struct Leasing {
 
 impl Member {
     pub(super) fn new(now: Instant, port: PortId, place: Place) -> Self {
-        let Place { view, mac, grant, network, router, rates } = place;
+        let Place { view, mac, grant, network, router, routes, rates } = place;
         let ipv4 = vnic::Address { address: grant.address, network, gateway: Some(router) };
         let mut member = Self {
             port,
@@ -103,6 +103,7 @@ impl Member {
             talked: false,
             lease: None,
         };
+        member.vnic.set_routes(routes);
         member.set_rates(now, rates);
         member
     }

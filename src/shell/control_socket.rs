@@ -4,8 +4,10 @@
 
 use super::inbox::{Inbox, Input};
 use super::monitor::{self, Feed};
+use super::usernat::Window;
 use crate::control::{
-    Command, Facts, GuestRow, Job, Kind, MonitorRow, Page, Refusal, ReloadRow, Reply, Row, read_request,
+    Command, Facts, GuestRow, Job, Kind, MonitorRow, NatRow, Page, Refusal, ReloadRow, Reply, Row,
+    read_request,
 };
 use crate::hub::PortId;
 use crate::hub::filter::Filter;
@@ -36,6 +38,9 @@ const LONGEST_LINE: u64 = 64 * 1024;
 /// How long a connection may be idle, and how long its reader may take for a page.
 const IDLE: Duration = Duration::from_secs(300);
 
+/// Rows of flows in one line.
+const PAGE: usize = 500;
+
 /// How long workers have to tell their counts.
 const COUNTING: Duration = Duration::from_secs(1);
 
@@ -49,6 +54,8 @@ pub(super) enum Call {
     Monitor { hub: String, feed: Box<Feed>, answer: oneshot::Sender<Result<PortId, Refusal>> },
     /// Take it out again.
     EndMonitor(PortId),
+    /// The user-mode NATs of a hub, or of all.
+    Nats { hub: Option<String>, answer: oneshot::Sender<Result<Vec<(String, Window)>, Refusal>> },
     /// Read the configuration again.
     Reload { dry_run: bool, answer: oneshot::Sender<Result<ReloadRow, Refusal>> },
 }
@@ -195,6 +202,9 @@ impl Connection {
                 _ => self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,
             };
         }
+        if let Command::NatList { hub } = command {
+            return self.flows(hub).await;
+        }
         if let Command::HubMonitor { hub, filter, count } = command {
             return self.monitor(hub, filter, count).await;
         }
@@ -262,6 +272,45 @@ impl Connection {
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         tracing::info!(step = "control", "monitor ended");
         Err(result.err().unwrap_or_else(|| ErrorKind::ConnectionAborted.into()))
+    }
+
+    /// Lists the flows of user-mode NATs, by hub, client and protocol.
+    async fn flows(&mut self, hub: Option<String>) -> std::io::Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.calls.send(Call::Nats { hub, answer }).await.is_ok();
+        let windows = match answered.await {
+            Ok(Ok(windows)) if sent => windows,
+            Ok(Err(refusal)) => return self.refuse(refusal).await,
+            _ => return self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,
+        };
+        let mut rows = Vec::new();
+        for (hub, window) in windows {
+            let Some(mut flows) = window.flows().await else {
+                return self
+                    .refuse(Refusal::new(Kind::Failed, format!("the NAT of hub {hub} does not answer")))
+                    .await;
+            };
+            flows.sort_by_key(|flow| (flow.client, flow.protocol, flow.server));
+            rows.extend(flows.into_iter().map(|flow| {
+                Row::Nat(NatRow {
+                    hub: hub.clone(),
+                    protocol: flow.protocol.to_owned(),
+                    client: flow.client.to_string(),
+                    server: flow.server.map(|server| server.to_string()),
+                    state: flow.state.to_owned(),
+                    left_seconds: flow.left.as_secs(),
+                })
+            }));
+        }
+        let mut rows = rows.into_iter().peekable();
+        loop {
+            let page: Vec<Row> = rows.by_ref().take(PAGE).collect();
+            let more = rows.peek().is_some();
+            self.write(&Reply::rows(page, more)).await?;
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// Asks all workers for their counts at once.

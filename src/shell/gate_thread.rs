@@ -5,8 +5,10 @@ use super::guest::{self, Guest};
 use super::inbox::{Inbox, Input};
 use super::net_setup::HostSetup;
 use super::reload::{Prepared, Source};
+use super::routers::Routers;
 use super::state_file;
 use super::uplinks::{Trunks, host_name_servers};
+use super::usernat::Window;
 use super::worker_thread::clock;
 use crate::config::Config;
 use crate::control::{Facts, GuestRow, Kind, Refusal, ReloadRow, Reloaded};
@@ -41,6 +43,7 @@ pub(super) struct GateThread {
     pub(super) facts: Facts,
     pub(super) source: Source,
     pub(super) trunks: Trunks,
+    pub(super) routers: Routers,
     pub(super) setup: HostSetup,
 }
 
@@ -94,6 +97,10 @@ impl GateThread {
                             trunks.close_monitor(port, gatehouse, inboxes);
                         }
                     }
+                    Call::Nats { hub, answer } => {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(self.nats(hub.as_deref()));
+                    }
                     Call::EndMonitor(port) => self.trunks.close_monitor(port, &mut self.gatehouse, &self.inboxes),
                     Call::Reload { dry_run, answer } => self.begin_reload(&mut reading, dry_run, Some(answer)),
                 },
@@ -142,6 +149,22 @@ impl GateThread {
             self.on_disk(finished(&mut Some(last)).await);
         }
         Ok(())
+    }
+
+    /// The user-mode NATs of a hub, or of all.
+    fn nats(&self, hub: Option<&str>) -> Result<Vec<(String, Window)>, Refusal> {
+        if let Some(name) = hub {
+            let id = self.gatehouse.hub_named(name);
+            let id = id.ok_or_else(|| Refusal::unknown(format!("there is no hub `{name}`")))?;
+            let uplink = self.gatehouse.hub_config(id).map(|hub| hub.uplink.to_string()).unwrap_or_default();
+            if uplink != "usernat" {
+                let message = format!(
+                    "the uplink of hub {name} is `{uplink}`: `usernat` alone has a NAT in the gateway (the kernel's is shown by `conntrack -L`)"
+                );
+                return Err(Refusal::new(Kind::Refused, message));
+            }
+        }
+        Ok(self.trunks.windows(hub))
     }
 
     /// Lets a guest in to `hub`; without one, sends the guest away.
@@ -247,8 +270,10 @@ impl GateThread {
             inbox.put(Input::Settings(settings.clone()));
         }
         prepared.apply_log_level();
-        let Self { trunks, setup, gatehouse, inboxes, .. } = self;
-        let failures = trunks.follow(&before, config, setup, gatehouse, inboxes).await;
+        let Self { trunks, routers, setup, gatehouse, inboxes, .. } = self;
+        routers.close_gone(config, gatehouse, inboxes);
+        let mut failures = trunks.follow(&before, config, setup, gatehouse, inboxes).await;
+        failures.extend(routers.open_new(config, gatehouse, inboxes).await);
         for failure in &failures {
             tracing::error!(failure, step = "reload", "a part of the reload failed");
         }

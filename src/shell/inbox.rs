@@ -2,6 +2,7 @@
 //! packet does.
 
 use super::cable::Device;
+use super::routers::RouterPlug;
 use crate::crypto::dh::{DhError, DhResult};
 use crate::hub::{Ingress, PortId, View};
 use crate::packet::{Datagram, PacketBuf};
@@ -33,6 +34,10 @@ pub(super) enum Input {
     Plug(Box<Plug>),
     /// Close an uplink, and say when its interface is closed.
     Unplug(PortId, oneshot::Sender<()>),
+    /// Serve a router whose ports' numbers were set aside.
+    PlugRouter(Box<RouterPlug>),
+    /// Close a router.
+    UnplugRouter(String),
     /// Tell what there is to count.
     Count(oneshot::Sender<Snapshot>),
     /// New settings after a reload.

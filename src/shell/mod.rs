@@ -20,6 +20,7 @@ mod packet_socket;
 pub mod ports;
 pub mod privileges;
 mod reload;
+mod routers;
 mod run;
 mod sockets;
 mod state_file;

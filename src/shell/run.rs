@@ -6,6 +6,7 @@ use super::gate_thread::GateThread;
 use super::inbox::Inbox;
 use super::net_setup::HostSetup;
 use super::reload::Source;
+use super::routers::Routers;
 use super::uplinks::{self, Trunks};
 use super::worker_thread::{WAKER, WorkerThread, clock};
 use super::{dh_pool, sockets, state_file, steering};
@@ -102,6 +103,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
         (0..count).map(|n| Worker::new(WorkerId(n), began, settings.clone(), entropy.fork())).collect();
     let (trunks, mut taps) =
         Trunks::open_all(&config, &mut setup, &mut gatehouse, &mut workers, &inboxes).await?;
+    let routers = Routers::open_all(&config, &mut gatehouse, &mut workers)?;
 
     let mut threads = Vec::new();
     for (n, worker) in workers.into_iter().enumerate() {
@@ -136,7 +138,8 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
     on_ready();
 
     let source = Source { path: config_path, log_format, force_udp: !raw_esp };
-    let mut gate = GateThread { gatehouse, inboxes, state_dir, asks, calls, facts, source, trunks, setup };
+    let mut gate =
+        GateThread { gatehouse, inboxes, state_dir, asks, calls, facts, source, trunks, routers, setup };
     let stopped = gate.run().await;
     for thread in threads {
         match thread.join() {

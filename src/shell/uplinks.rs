@@ -7,12 +7,13 @@ use super::monitor::Feed;
 use super::net_setup::{HostSetup, NatHub, SetupError};
 use super::packet_socket::PacketSocket;
 use super::tap::{Tap, name_for};
+use super::usernat::Window;
 use super::worker_thread::clock;
 use crate::config::{self, Config, Dns, Network, Uplink as Kind, UplinkRules};
 use crate::control::{Kind as Refused, Refusal};
 use crate::gatehouse::Gatehouse;
 use crate::hub::{HubId, Ingress, Mac, PortId, View, stable_mac};
-use crate::identity::folded;
+use crate::identity::{folded, same_name};
 use crate::packet::WorkerId;
 use crate::usernat::{self, Limits};
 use crate::wire::inet;
@@ -68,6 +69,16 @@ struct Trunk {
     port: PortId,
     interface: String,
     index: u32,
+    /// Of a user-mode NAT: where its flows can be seen.
+    window: Option<Window>,
+}
+
+/// What is behind an uplink's port, on the host.
+struct Made {
+    device: Device,
+    interface: String,
+    index: u32,
+    window: Option<Window>,
 }
 
 /// The uplinks that are open, by their hubs' folded names.
@@ -94,10 +105,10 @@ impl Trunks {
             let at = n % workers.len().max(1);
             let Some(worker) = workers.get_mut(at) else { continue };
             let port = worker.reserve_trunk();
-            let (device, name, index) = make(setup, &wanted, port, inboxes).await?;
+            let made = make(setup, &wanted, port, inboxes).await?;
             let (ingress, view) = plug_in(gatehouse, &wanted, port)?;
             worker.open_trunk(ingress, view);
-            trunks.note(wanted, port, name, index);
+            let device = trunks.note(wanted, port, made);
             uplinks.entry(port.worker()).or_default().push(Some(Uplink::new(port, device)));
         }
         for warning in setup.nat(&trunks.nat_hubs(config)).await? {
@@ -106,9 +117,19 @@ impl Trunks {
         Ok((trunks, uplinks))
     }
 
-    fn note(&mut self, wanted: Wanted, port: PortId, interface: String, index: u32) {
-        let trunk = Trunk { port, interface, index, wanted };
+    /// Notes what is open, and gives the worker's part of it back.
+    fn note(&mut self, wanted: Wanted, port: PortId, made: Made) -> Device {
+        let Made { device, interface, index, window } = made;
+        let trunk = Trunk { port, interface, index, wanted, window };
         self.open.insert(folded(&trunk.wanted.hub), trunk);
+        device
+    }
+
+    /// The user-mode NATs: of one hub, or of all.
+    pub(super) fn windows(&self, hub: Option<&str>) -> Vec<(String, Window)> {
+        let wanted = |trunk: &&Trunk| hub.is_none_or(|hub| same_name(hub, &trunk.wanted.hub));
+        let trunks = self.open.values().filter(wanted);
+        trunks.filter_map(|trunk| Some((trunk.wanted.hub.clone(), trunk.window.clone()?))).collect()
     }
 
     /// What the host does for the hubs of a configuration whose uplinks are open.
@@ -155,7 +176,8 @@ impl Trunks {
         inboxes: &Arc<[Inbox]>,
     ) -> Vec<String> {
         let mut failures = Vec::new();
-        let orphans = self.monitors.iter().filter(|(_, hub)| gatehouse.hub(*hub).is_none());
+        let may_watch = |hub: HubId| gatehouse.hub_config(hub).is_some_and(|hub| hub.monitor);
+        let orphans = self.monitors.iter().filter(|(_, hub)| !may_watch(*hub));
         for port in orphans.map(|(port, _)| *port).collect::<Vec<_>>() {
             self.close_monitor(port, gatehouse, inboxes);
         }
@@ -240,6 +262,10 @@ impl Trunks {
         }
         let id =
             gatehouse.hub_named(hub).ok_or_else(|| Refusal::unknown(format!("there is no hub {hub}")))?;
+        if gatehouse.hub_config(id).is_some_and(|hub| !hub.monitor) {
+            let message = format!("hub {hub} may not be watched: the configuration says `monitor: false`");
+            return Err(Refusal::new(Refused::Refused, message));
+        }
         let (inbox, port) = self.reserve(inboxes).await.map_err(|error| failed(error.to_string()))?;
         match gatehouse.open_monitor(clock().now, id, port) {
             Ok((ingress, view)) => {
@@ -277,7 +303,7 @@ impl Trunks {
         inboxes: &Arc<[Inbox]>,
     ) -> anyhow::Result<()> {
         let (inbox, port) = self.reserve(inboxes).await?;
-        let (device, name, index) = match make(setup, &wanted, port, inboxes).await {
+        let made = match make(setup, &wanted, port, inboxes).await {
             Ok(made) => made,
             Err(error) => {
                 inbox.put(Input::Unplug(port, oneshot::channel().0));
@@ -291,8 +317,8 @@ impl Trunks {
                 return Err(error);
             }
         };
-        tracing::info!(hub = wanted.hub, interface = name, step = "uplink", "uplink opened");
-        self.note(wanted, port, name, index);
+        tracing::info!(hub = wanted.hub, interface = made.interface, step = "uplink", "uplink opened");
+        let device = self.note(wanted, port, made);
         inbox.put(Input::Plug(Box::new(Plug { ingress, view, device })));
         Ok(())
     }
@@ -304,7 +330,7 @@ async fn make(
     wanted: &Wanted,
     port: PortId,
     inboxes: &Arc<[Inbox]>,
-) -> anyhow::Result<(Device, String, u32)> {
+) -> anyhow::Result<Made> {
     let hub = &wanted.hub;
     let mut mac = gateway_mac(hub).0;
     let name = match &wanted.kind {
@@ -313,12 +339,14 @@ async fn make(
             let network = inet::Network::new(network.address(), network.prefix())?;
             let (resolvers, limits) = (Vec::new(), Limits::default());
             let settings = usernat::Settings { mac: Mac(mac), gateway, network, resolvers, limits };
-            let way = super::usernat::start(port, settings, inboxes.clone())?;
-            return Ok((Device::Queue(Box::new(way)), "usernat".to_owned(), 0));
+            let (way, window) = super::usernat::start(port, settings, inboxes.clone())?;
+            let (device, interface) = (Device::Queue(Box::new(way)), "usernat".to_owned());
+            return Ok(Made { device, interface, index: 0, window: Some(window) });
         }
         Kind::Interface(name) => {
             setup.wire(name).await?;
-            return Ok((Device::Wire(PacketSocket::open(name)?), name.clone(), 0));
+            let device = Device::Wire(PacketSocket::open(name)?);
+            return Ok(Made { device, interface: name.clone(), index: 0, window: None });
         }
         Kind::Tap(Some(name)) => name.clone(),
         Kind::Bridge { .. } => {
@@ -334,7 +362,7 @@ async fn make(
         setup.bridge(&tap, bridge, interface.as_deref()).await?;
     }
     let index = tap.index();
-    Ok((Device::Tap(tap), name, index))
+    Ok(Made { device: Device::Tap(tap), interface: name, index, window: None })
 }
 
 /// The name of the interface that a hub's uplink has.

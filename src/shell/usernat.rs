@@ -6,7 +6,7 @@ use super::inbox::{Inbox, Input};
 use crate::entropy::Entropy;
 use crate::hub::PortId;
 use crate::packet::{PacketBuf, Pool};
-use crate::usernat::{FlowId, Nat, Outside, Settings};
+use crate::usernat::{FlowId, Listed, Nat, Outside, Settings};
 use crate::wire::inet::Icmp;
 use anyhow::Context as _;
 use mio::net::{TcpStream, UdpSocket};
@@ -30,6 +30,36 @@ const TURN: usize = 64;
 const BATCH: usize = 256;
 /// Files that are left to the rest of the process.
 const SPARE_FILES: u64 = 256;
+/// How long the thread may take to list its flows.
+const ANSWER: Duration = Duration::from_secs(1);
+/// Listings that wait at most.
+const QUESTIONS: usize = 4;
+
+/// Who asks for the flows.
+type Question = tokio::sync::oneshot::Sender<Vec<Listed>>;
+
+/// The control side's end: asks for the flows.
+#[derive(Clone)]
+pub(super) struct Window {
+    to: SyncSender<Question>,
+    waker: Arc<Waker>,
+}
+
+impl Window {
+    /// The flows there are, if the NAT answers.
+    pub(super) async fn flows(&self) -> Option<Vec<Listed>> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.to.try_send(answer).ok()?;
+        self.waker.wake().ok()?;
+        tokio::time::timeout(ANSWER, answered).await.ok()?.ok()
+    }
+}
+
+impl std::fmt::Debug for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Window")
+    }
+}
 
 /// The worker's end.
 pub(super) struct Way {
@@ -59,7 +89,11 @@ impl Drop for Way {
 }
 
 /// Starts the NAT behind a port.
-pub(super) fn start(port: PortId, mut settings: Settings, inboxes: Arc<[Inbox]>) -> anyhow::Result<Way> {
+pub(super) fn start(
+    port: PortId,
+    mut settings: Settings,
+    inboxes: Arc<[Inbox]>,
+) -> anyhow::Result<(Way, Window)> {
     settings.resolvers = resolvers();
     settings.limits.all = settings.limits.all.min(files());
     let seed = Entropy::from_system()?.u64();
@@ -67,15 +101,17 @@ pub(super) fn start(port: PortId, mut settings: Settings, inboxes: Arc<[Inbox]>)
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let registry = poll.registry().try_clone()?;
     let (to, from) = sync_channel(QUEUE);
+    let (asks, questions) = sync_channel(QUESTIONS);
     let outside = Sockets { registry, sockets: HashMap::new(), told: false };
     let nat = Nat::new(Instant::now(), settings, seed);
-    let thread = Thread { poll, nat, outside, from, inboxes, port, again: Vec::new() };
+    let thread = Thread { poll, nat, outside, from, questions, inboxes, port, again: Vec::new() };
     std::thread::Builder::new().name("usernat".to_owned()).spawn(move || {
         if let Err(error) = thread.run() {
             tracing::error!(%error, "the user-mode NAT failed");
         }
     })?;
-    Ok(Way { to: Some(to), waker })
+    let window = Window { to: asks, waker: waker.clone() };
+    Ok((Way { to: Some(to), waker }, window))
 }
 
 /// The name servers of this host: those on its loopback too, for it is we who ask.
@@ -218,6 +254,7 @@ struct Thread {
     nat: Nat,
     outside: Sockets,
     from: Receiver<Vec<PacketBuf>>,
+    questions: Receiver<Question>,
     inboxes: Arc<[Inbox]>,
     port: PortId,
     /// Sockets that may have more.
@@ -256,6 +293,10 @@ impl Thread {
                     }
                     Err(TryRecvError::Disconnected) => return Ok(()),
                 }
+            }
+            while let Ok(answer) = self.questions.try_recv() {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.nat.list(now));
             }
             for flow in std::mem::take(&mut self.again) {
                 self.ready(now, flow, true, false, &mut space);

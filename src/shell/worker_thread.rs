@@ -4,6 +4,7 @@ use super::cable::Uplink;
 use super::dh_pool::DhPool;
 use super::dispatch::Dispatch;
 use super::inbox::{Inbox, Input, Plug};
+use super::routers::RouterPlug;
 use super::syscall;
 use super::udp::{ReceiveSpace, UdpSocket};
 use crate::crypto::dh::DhJob;
@@ -260,6 +261,11 @@ impl WorkerThread {
                     // Nobody waits if the gateway is stopping.
                     let _ = done.send(());
                 }
+                Input::PlugRouter(plug) => {
+                    let RouterPlug { name, legs, routes } = *plug;
+                    self.worker.open_router(&name, legs, &routes);
+                }
+                Input::UnplugRouter(name) => self.worker.close_router(&name),
                 Input::Count(answer) => {
                     // Whoever asked may have lost patience.
                     let _ = answer.send(self.worker.snapshot());

@@ -1,5 +1,6 @@
 //! All flows of a NAT: by number, by what identifies them inside, by client, by time.
 
+use super::Listed;
 use super::outside::FlowId;
 use super::tcp::Connection;
 use super::udp::Mapping;
@@ -53,6 +54,21 @@ pub(super) struct Flow {
     due: Option<Instant>,
 }
 
+impl Flow {
+    pub(super) fn listed(&self, flow: FlowId, now: Instant) -> Listed {
+        let (protocol, client, server) = match self.key {
+            Key::Udp { client, dns } => (if dns { "dns" } else { "udp" }, client, None),
+            Key::Echo { client, id } => ("icmp", SocketAddrV4::new(client, id), None),
+            Key::Tcp { client, server } => ("tcp", client, Some(server)),
+        };
+        let (server, state) = match &self.body {
+            Body::Mapping(mapping) => (mapping.last(), "open"),
+            Body::Connection(connection) => (server, connection.state()),
+        };
+        Listed { flow, protocol, client, server, state, left: self.until.saturating_duration_since(now) }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Flows {
     slots: Slab<Flow>,
@@ -66,6 +82,10 @@ pub(super) struct Flows {
 impl Flows {
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
+        self.slots.iter().map(|(at, flow)| (FlowId(at as u32), flow))
     }
 
     pub(super) fn find(&self, key: &Key) -> Option<FlowId> {

@@ -58,7 +58,7 @@ impl Fragments {
         let whole = if ip.more_fragments { None } else { Some(end) };
         let contradicts = packet.length.zip(whole).is_some_and(|(old, new)| old != new)
             || packet.length.is_some_and(|length| end > length)
-            || ip.more_fragments && (ip.payload.is_empty() || ip.payload.len() % 8 != 0)
+            || ip.more_fragments && (ip.payload.is_empty() || !ip.payload.len().is_multiple_of(8))
             || end > usize::from(u16::MAX) - IPV4_HEADER;
         if overlaps || contradicts || packet.pieces.len() == PIECES {
             self.0.swap_remove(at);

@@ -69,6 +69,23 @@ pub struct Settings {
     pub limits: Limits,
 }
 
+/// A flow, for listings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Its number.
+    pub flow: FlowId,
+    /// `tcp`, `udp`, `dns` (questions to the gateway's name server), `icmp`.
+    pub protocol: &'static str,
+    /// The client's side; of `icmp` the port is the identifier.
+    pub client: SocketAddrV4,
+    /// The other side; of a mapping the address that the client has sent to last.
+    pub server: Option<SocketAddrV4>,
+    /// `open`, `connecting`, `closing`.
+    pub state: &'static str,
+    /// When it ends if nothing comes.
+    pub left: Duration,
+}
+
 /// What was not done, for the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
@@ -121,6 +138,12 @@ impl Nat {
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The flows, in no order that means anything.
+    #[must_use]
+    pub fn list(&self, now: Instant) -> Vec<Listed> {
+        self.flows.iter().map(|(id, flow)| flow.listed(id, now)).collect()
     }
 
     /// How many flows there are.

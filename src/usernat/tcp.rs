@@ -45,6 +45,19 @@ pub(super) struct Connection {
     shut: bool,
 }
 
+impl Connection {
+    pub(super) fn state(&self) -> &'static str {
+        match &self.stack {
+            None => "connecting",
+            Some(stack) => match stack.sockets.get::<Socket<'_>>(stack.handle).state() {
+                State::Established => "open",
+                State::Listen | State::SynSent | State::SynReceived => "connecting",
+                _ => "closing",
+            },
+        }
+    }
+}
+
 struct Stack {
     interface: Interface,
     sockets: SocketSet<'static>,

@@ -26,12 +26,20 @@ const PARTNERS: usize = 64;
 pub(super) struct Mapping {
     /// Addresses that the client has sent to, the latest last.
     partners: Vec<Ipv4Addr>,
+    /// Where the client has sent to last.
+    last: Option<SocketAddrV4>,
     /// The last question to the gateway's name server, and how often it was asked.
     question: Option<(u16, usize)>,
 }
 
 impl Mapping {
-    fn sends_to(&mut self, address: Ipv4Addr) {
+    pub(super) const fn last(&self) -> Option<SocketAddrV4> {
+        self.last
+    }
+
+    fn sends_to(&mut self, to: SocketAddrV4) {
+        let address = *to.ip();
+        self.last = Some(to);
         if self.partners.last() == Some(&address) {
             return;
         }
@@ -86,7 +94,7 @@ impl Nat {
         if let Some(flow) = self.flows.get_mut(id)
             && let Body::Mapping(mapping) = &mut flow.body
         {
-            mapping.sends_to(*target.ip());
+            mapping.sends_to(target);
         }
         match outside.send_udp(id, target, udp.payload) {
             Ok(()) => {}
@@ -149,7 +157,7 @@ impl Nat {
             self.complain(packet, Icmp::PROHIBITED);
             return Ok(());
         };
-        mapping.sends_to(*target.ip());
+        mapping.sends_to(target);
         if let Err(error) = outside.send_echo(id, *target.ip(), ip.payload) {
             self.complain(packet, reason(error.kind()));
         }

@@ -13,8 +13,9 @@ use crate::hub::{Mac, View};
 use crate::packet::{Drop, PacketBuf};
 use crate::wire::ether::{self, Arp, ArpOperation, EtherType, Frame, header};
 use crate::wire::inet::{self, Ipv4, MIN_MTU, Network, clamp_mss, fragmentation_needed};
-use neighbor::{Neighbors, Resolve};
+pub use neighbor::{Neighbors, Resolve};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Bytes of IPv4 and TCP headers without options: what an MSS is below the MTU (RFC 9293 section 3.7.1).
@@ -31,11 +32,15 @@ pub struct Address {
     pub gateway: Option<Ipv4Addr>,
 }
 
+/// Networks behind routers of the segment, each with its router, the longest prefixes first.
+pub type Routes = Arc<[(Network, Ipv4Addr)]>;
+
 /// The network card of one link.
 #[derive(Debug)]
 pub struct Vnic {
     mac: Mac,
     ipv4: Address,
+    routes: Routes,
     mtu: u16,
     neighbors: Neighbors,
 }
@@ -70,13 +75,18 @@ impl Vnic {
     /// A card with this MAC and IPv4 address. The MTU is Ethernet's until [`Self::set_mtu`].
     #[must_use]
     pub fn new(mac: Mac, ipv4: Address) -> Self {
-        Self { mac, ipv4, mtu: ether::MTU, neighbors: Neighbors::default() }
+        Self { mac, ipv4, routes: Routes::default(), mtu: ether::MTU, neighbors: Neighbors::default() }
     }
 
     /// Sets the size of the biggest IP packet for the link: what the other side can receive and the way carries. TCP
     /// connections are kept to it in both directions.
     pub fn set_mtu(&mut self, mtu: u16) {
         self.mtu = mtu.clamp(MIN_MTU, ether::MTU);
+    }
+
+    /// Sets which networks are behind other routers than the gateway.
+    pub fn set_routes(&mut self, routes: Routes) {
+        self.routes = routes;
     }
 
     /// The biggest IP packet for the link.
@@ -165,7 +175,9 @@ impl Vnic {
         if network.contains(destination) {
             return Ok(Hop::Neighbor(destination));
         }
-        self.ipv4.gateway.map(Hop::Neighbor).ok_or(Drop::NoPort)
+        let router =
+            self.routes.iter().find(|(network, _)| network.contains(destination)).map(|(_, router)| *router);
+        router.or(self.ipv4.gateway).map(Hop::Neighbor).ok_or(Drop::NoPort)
     }
 
     /// Takes a frame from the hub. `send` gets the card's own answers: ARP, packets that waited for a neighbour, ICMP.
@@ -263,7 +275,8 @@ impl Vnic {
     /// ([`Drop::Unresolved`]).
     pub fn handle_timeout(&mut self, now: Instant, send: &mut impl FnMut(PacketBuf)) -> usize {
         let (mac, own) = (self.mac, self.ipv4.address);
-        self.neighbors.expire(now, |address| send(Arp::request(mac, own, address).frame(Mac::BROADCAST)))
+        let ask = |address| send(Arp::request(mac, own, address).frame(Mac::BROADCAST));
+        self.neighbors.expire(now, ask).len()
     }
 }
 

@@ -1,12 +1,12 @@
-//! Neighbours of one card that the hub's own table does not know (RFC 826, RFC 1122 section 2.3.2): a few entries, a few
-//! packets that wait, and a memory of those who did not answer. An idle card has none of it.
+//! Neighbours that a hub's own table does not know (RFC 826, RFC 1122 section 2.3.2): some entries, a few packets that wait,
+//! and a memory of those who did not answer. An idle card has none of it.
 
 use crate::hub::Mac;
 use crate::packet::{Drop, PacketBuf};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// How many neighbours a card knows by itself.
+/// How many neighbours a link's card knows by itself.
 const ENTRIES: usize = 32;
 /// How many packets wait for one neighbour; the newest are kept (RFC 1122 section 2.3.2.2 asks for the latest at least).
 const WAITING: usize = 4;
@@ -39,7 +39,7 @@ struct Neighbor {
 
 /// What to do for a packet whose next hop is not known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Resolve {
+pub enum Resolve {
     /// It waits; ask.
     Ask,
     /// It waits for an answer to a request that is under way.
@@ -47,14 +47,36 @@ pub(super) enum Resolve {
 }
 
 /// Neighbours of one card.
-#[derive(Debug, Default)]
-pub(super) struct Neighbors {
+#[derive(Debug)]
+pub struct Neighbors {
     list: Vec<Neighbor>,
+    most: usize,
+}
+
+impl Default for Neighbors {
+    /// Those of a link's card.
+    fn default() -> Self {
+        Self::new(ENTRIES)
+    }
 }
 
 impl Neighbors {
+    /// No neighbours yet, and at most so many.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { list: Vec::new(), most }
+    }
+
+    /// Whether a neighbour has not answered a moment ago, so that it is not asked again now.
+    #[must_use]
+    pub fn is_silent(&self, now: Instant, address: Ipv4Addr) -> bool {
+        let silent = |entry: &Neighbor| matches!(entry.state, State::Silent) && entry.until > now;
+        self.list.iter().any(|entry| entry.address == address && silent(entry))
+    }
+
     /// The MAC address of a neighbour, if it is known and believed.
-    pub(super) fn find(&self, now: Instant, address: Ipv4Addr) -> Option<Mac> {
+    #[must_use]
+    pub fn find(&self, now: Instant, address: Ipv4Addr) -> Option<Mac> {
         let entry = self.list.iter().find(|entry| entry.address == address && entry.until > now)?;
         match entry.state {
             State::Known(mac) => Some(mac),
@@ -67,12 +89,7 @@ impl Neighbors {
     /// # Errors
     /// [`Drop::Unresolved`] if the neighbour has not answered a moment ago, [`Drop::QueueFull`] if too many are asked
     /// for at once.
-    pub(super) fn resolve(
-        &mut self,
-        now: Instant,
-        address: Ipv4Addr,
-        packet: PacketBuf,
-    ) -> Result<Resolve, Drop> {
+    pub fn resolve(&mut self, now: Instant, address: Ipv4Addr, packet: PacketBuf) -> Result<Resolve, Drop> {
         let fresh = |packet| State::Asked { requests: 1, waiting: vec![packet] };
         if let Some(entry) = self.list.iter_mut().find(|entry| entry.address == address) {
             match &mut entry.state {
@@ -97,12 +114,12 @@ impl Neighbors {
 
     /// Makes room for one more: what is over goes, else what would be over first; packets that wait are not sacrificed.
     fn make_room(&mut self, now: Instant) -> Result<(), Drop> {
-        if self.list.len() < ENTRIES {
+        if self.list.len() < self.most {
             return Ok(());
         }
         let asked = |entry: &Neighbor| matches!(entry.state, State::Asked { .. });
         self.list.retain(|entry| asked(entry) || entry.until > now);
-        if self.list.len() < ENTRIES {
+        if self.list.len() < self.most {
             return Ok(());
         }
         let oldest =
@@ -112,7 +129,7 @@ impl Neighbors {
     }
 
     /// Notes what a neighbour says of itself, if anybody wanted to know; returns the packets that waited for it.
-    pub(super) fn learn(&mut self, now: Instant, address: Ipv4Addr, mac: Mac) -> Vec<PacketBuf> {
+    pub fn learn(&mut self, now: Instant, address: Ipv4Addr, mac: Mac) -> Vec<PacketBuf> {
         let Some(entry) = self.list.iter_mut().find(|entry| entry.address == address) else {
             return Vec::new();
         };
@@ -124,14 +141,15 @@ impl Neighbors {
     }
 
     /// When a request has to be repeated or given up.
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let asked = self.list.iter().filter(|entry| matches!(entry.state, State::Asked { .. }));
         asked.map(|entry| entry.until).min()
     }
 
-    /// Repeats requests and gives up; returns how many packets waited in vain.
-    pub(super) fn expire(&mut self, now: Instant, mut ask: impl FnMut(Ipv4Addr)) -> usize {
-        let mut lost = 0;
+    /// Repeats requests and gives up; returns the packets that waited in vain.
+    pub fn expire(&mut self, now: Instant, mut ask: impl FnMut(Ipv4Addr)) -> Vec<PacketBuf> {
+        let mut lost = Vec::new();
         for entry in self.list.iter_mut().filter(|entry| entry.until <= now) {
             let State::Asked { requests, waiting } = &mut entry.state else { continue };
             if *requests < REQUESTS {
@@ -139,7 +157,7 @@ impl Neighbors {
                 entry.until = now + REPEAT;
                 ask(entry.address);
             } else {
-                lost += waiting.len();
+                lost.append(waiting);
                 (entry.state, entry.until) = (State::Silent, now + SILENT);
             }
         }

@@ -6,6 +6,7 @@
 //! packets, the hub's tables for all of a hub.
 
 use super::ports::Holder;
+use super::routers::Routed;
 use super::{Clock, Effects, FarFrame, Target, Worker};
 use crate::hub::{Forward, HubId, Look, PortId, Scope};
 use crate::l2tp::SessionKey;
@@ -187,9 +188,10 @@ impl Worker {
                 self.count(drop);
             }
         }
-        // Answers of links (ARP, ICMP) are the next round's.
+        // Answers of links (ARP, ICMP), and what routers send on, are the next round's.
         self.outbox.frames = frames;
         self.deliver_all(clock);
+        self.route_all(clock);
     }
 
     /// Switches one frame. `look` is the last frame's: most are of one hub.
@@ -212,7 +214,7 @@ impl Worker {
             self.outbox.asks.extend(self.notices.drain().map(|notice| Ask::Notice { hub, notice }));
         }
         if !look.monitors().is_empty() && !matches!(forward, Forward::Discard(_)) {
-            for monitor in look.monitors() {
+            for monitor in look.monitors_of(&open.ingress, &buf) {
                 let buf = self.pool.copy(&buf);
                 effects.far_frames.push(FarFrame { hub, to: Target::Port(*monitor), buf });
             }
@@ -287,6 +289,7 @@ impl Worker {
             Holder::Link(link) => {
                 self.deliveries.push(Delivery { peer: link.peer, session: link.session, buf })
             }
+            Holder::Router(router) => self.routed.push(Routed { router, port: to, buf }),
             Holder::Trunk => effects.far_frames.push(FarFrame { hub, to: Target::Port(to), buf }),
         }
         Ok(())

@@ -13,11 +13,13 @@ mod half_open;
 mod lost_sas;
 mod ports;
 mod route;
+mod routers;
 #[cfg(test)]
 mod tests;
 
 pub use batch::Batch;
 pub use drops::Drops;
+pub use routers::RouterCount;
 
 use crate::crypto::dh::{DhError, DhJob, DhResult};
 use crate::crypto::engine::{EspEngine, OpenJob};
@@ -37,6 +39,7 @@ use fair::Fair;
 use half_open::HalfOpens;
 use lost_sas::LostSas;
 use ports::{Holder, Ports};
+use routers::{Named, Routed};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::HashMap;
@@ -140,6 +143,8 @@ pub struct Snapshot {
     pub half_open: usize,
     /// Why packets went no further.
     pub drops: Drops,
+    /// What its routers have done.
+    pub routers: Vec<RouterCount>,
 }
 
 /// A share of the peers.
@@ -173,6 +178,8 @@ pub struct Worker {
     /// When packets were opened last.
     turned: Instant,
     deliveries: Vec<Delivery>,
+    routers: Slab<Named>,
+    routed: Vec<Routed>,
     drops: Drops,
     refusals: Bucket,
     evictions: Bucket,
@@ -213,6 +220,8 @@ impl Worker {
             fair: Fair::default(),
             turned: clock.now,
             deliveries: Vec::new(),
+            routers: Slab::new(),
+            routed: Vec::new(),
             drops: Drops::default(),
             refusals: Bucket::new(REFUSALS.0, REFUSALS.1),
             evictions: Bucket::new(EVICTIONS.0, EVICTIONS.1),
@@ -247,7 +256,12 @@ impl Worker {
     /// What there is to count.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { peers: self.peers.len(), half_open: self.half_opens.len(), drops: self.drops.clone() }
+        Snapshot {
+            peers: self.peers.len(),
+            half_open: self.half_opens.len(),
+            drops: self.drops.clone(),
+            routers: self.router_counts(),
+        }
     }
 
     /// Where the buffers of received packets come from and those of sent ones go back to.
@@ -265,7 +279,10 @@ impl Worker {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         // Packets that wait for their peers' next turn wait for nothing else.
-        if self.fair.has_waiting() { Some(self.turned) } else { self.deadlines.next() }
+        if self.fair.has_waiting() {
+            return Some(self.turned);
+        }
+        self.deadlines.next().into_iter().chain(self.next_of_routers()).min()
     }
 
     /// Sets a port number aside for an uplink, a bridge or a monitor of this worker.
@@ -351,6 +368,7 @@ impl Worker {
     /// Fires every timer that is due, and gives packets that waited their turn.
     pub fn handle_timeout(&mut self, clock: Clock, effects: &mut Effects) {
         self.open_all(clock);
+        self.routers_timeout(clock);
         while let Some(key) = self.deadlines.expire(clock.now) {
             match key {
                 TimerKey::HalfOpen(cookie) => self.half_open_timeout(clock, cookie),
@@ -430,7 +448,7 @@ impl Worker {
     fn finish(&mut self, clock: Clock, effects: &mut Effects) {
         loop {
             self.grant_ports();
-            if self.outbox.frames.is_empty() && self.deliveries.is_empty() {
+            if self.outbox.frames.is_empty() && self.deliveries.is_empty() && self.routed.is_empty() {
                 if self.touched.is_empty() {
                     break;
                 }

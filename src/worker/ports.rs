@@ -13,6 +13,8 @@ pub(super) enum Holder {
     Link(LinkKey),
     /// An uplink, a bridge or a monitor: its frames go to the shell.
     Trunk,
+    /// A router of this worker, by its place.
+    Router(usize),
 }
 
 struct Slot {
@@ -53,6 +55,13 @@ impl Ports {
     pub(super) fn open(&mut self, ingress: Ingress, view: Arc<View>) {
         if let Some(slot) = self.slots.get_mut(ingress.id().slot() as usize) {
             slot.open = Some(Open { ingress, view });
+        }
+    }
+
+    /// Puts a router behind a port whose number was set aside.
+    pub(super) fn give(&mut self, port: PortId, router: usize) {
+        if let Some(slot) = self.slots.get_mut(port.slot() as usize) {
+            slot.holder = Holder::Router(router);
         }
     }
 

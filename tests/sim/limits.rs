@@ -46,6 +46,26 @@ fn one_session_more_than_allowed_is_denied() {
 }
 
 #[test]
+fn a_hub_has_so_many_sessions_and_no_more() {
+    let mut world = World::with(Office::default().office("limits: { sessions: 2 }"));
+    let [a, b, c] = ["u1", "u2", "u3"].map(|user| at_home(&mut world, Profile::windows10(), user));
+    world.connect(a);
+    world.connect(b);
+    let reason = world.fail_to_connect(c);
+    assert_number(reason, 649);
+    assert_eq!(world.gateway().causes(), [Cause::SessionLimit]);
+    // Another hub has its own.
+    let visitor = at_home(&mut world, Profile::windows10(), "visitor@GUESTS");
+    world.connect(visitor);
+    // A device takes its own place, and one that leaves makes room.
+    world.vanish(b);
+    world.connect(b);
+    world.stop(a);
+    world.connect(c);
+    assert_eq!(world.gateway().sessions(), 3);
+}
+
+#[test]
 fn the_oldest_may_be_replaced() {
     let office = Office::default().user("jiro", "max_sessions: 2, on_limit: replace-oldest");
     let mut world = World::with(office);

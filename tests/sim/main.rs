@@ -26,5 +26,6 @@ mod mtu;
 mod penalty;
 mod policies;
 mod rekey;
+mod routing;
 mod traffic;
 mod within;

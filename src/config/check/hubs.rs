@@ -1,7 +1,7 @@
 //! Rules of the hubs: names, networks, ranges.
 
 use super::{Check, Path, in_order, model, same_name, schema};
-use crate::config::{AddressSource, Limit, Network};
+use crate::config::{AddressSource, HubLimits, Limit, Network};
 use std::net::Ipv4Addr;
 
 impl Check<'_> {
@@ -30,7 +30,8 @@ impl Check<'_> {
             self.rules(&path, &hub.rules());
             self.groups(&path.key("groups"), hub);
             let users = self.users(&path.key("users"), hub, file);
-            hubs.push(self.hub(&path, name, hub, users));
+            let monitor = hub.rules().or(&file.sessions.rules()).monitor.unwrap_or(true);
+            hubs.push(model::Hub { monitor, ..self.hub(&path, name, hub, users) });
         }
         hubs
     }
@@ -73,18 +74,45 @@ impl Check<'_> {
                 Some("behind `uplink: nat` there is the gateway alone, and everything comes through it");
             self.warn(&rules.key(key), "this has no effect with `uplink: nat`".to_owned(), hint);
         }
+        self.hub_limits(&path.key("limits"), hub.limits);
+        self.note(&path.key("note"), hub.note.as_deref());
         let access_list = self.access_list(&path.key("access_list"), hub, &users);
         let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink.clone(), hub.uplink_rules);
         model::Hub {
             name,
+            note: hub.note.clone(),
             network,
             gateway,
             address: hub.address,
             dhcp,
             uplink,
             uplink_rules,
+            limits: hub.limits,
+            monitor: true,
             access_list,
             users,
+        }
+    }
+
+    fn hub_limits(&mut self, path: &Path, limits: HubLimits) {
+        let HubLimits { sessions, macs, ips } = limits;
+        if sessions == Limit::To(0) {
+            let hint = Some("`access: deny` keeps them out and says so; `none` is as many as there are");
+            self.error(&path.key("sessions"), "with 0 nobody can connect".to_owned(), hint);
+        }
+        for (key, limit) in [("macs", macs), ("ips", ips)] {
+            if !(1..=MOST_LEARNED).contains(&limit) {
+                self.error(&path.key(key), format!("{limit} is not between 1 and {MOST_LEARNED}"), None);
+            }
+        }
+    }
+
+    /// A note is one line of a listing.
+    fn note(&mut self, path: &Path, note: Option<&str>) {
+        let Some(note) = note else { return };
+        if note.chars().count() > LONGEST_NOTE || note.contains(char::is_control) {
+            let message = format!("a note is one line of at most {LONGEST_NOTE} characters");
+            self.error(path, message, Some("comments in the file may be longer: # ..."));
         }
     }
 
@@ -163,6 +191,11 @@ impl Check<'_> {
         }
     }
 }
+
+/// Entries of a hub's tables.
+const MOST_LEARNED: u32 = 1_000_000;
+
+const LONGEST_NOTE: usize = 200;
 
 /// RFC 1918, and RFC 6598 which providers use between their customers and the Internet.
 const PRIVATE: [Network; 4] = [

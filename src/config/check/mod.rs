@@ -9,6 +9,7 @@ mod dhcp;
 mod hubs;
 mod keys;
 mod penalties;
+mod routers;
 mod rules;
 mod users;
 
@@ -38,6 +39,7 @@ pub(super) fn check(
     check.file_mode();
     let listen = check.listen(&file.listen);
     let hubs = check.hubs(file);
+    let routers = check.routers(file, &hubs);
     let default_hub = check.default_hub(file);
     let psks = check.psks(file);
     let groups = check.psk_groups(file);
@@ -59,6 +61,7 @@ pub(super) fn check(
         clients,
         default_hub,
         hubs,
+        routers,
         ppp,
         sessions,
         limits,

@@ -12,7 +12,7 @@ mod rule;
 mod tests;
 
 pub(super) use classes::Classes;
-pub use rule::{Action, Carries, Net, Ports, Rule, Side};
+pub use rule::{Action, Carries, Macs, Net, Ports, Rule, Side};
 
 use crate::wire::ether::{Frame, Mac};
 pub(in crate::hub) use key::{Address, Key};
@@ -42,7 +42,7 @@ pub struct Counted {
 struct CompiledSide {
     /// A bit for each class; `None` is anybody.
     classes: Option<Box<[u64]>>,
-    mac: Option<Mac>,
+    mac: Option<Macs>,
     net: Option<Net>,
     ports: Option<Ports>,
 }
@@ -59,7 +59,7 @@ impl CompiledSide {
             bits.get(usize::from(class / 64)).is_some_and(|word| word >> (class % 64) & 1 == 1)
         };
         self.classes.as_deref().is_none_or(has)
-            && self.mac.is_none_or(|own| own == mac)
+            && self.mac.is_none_or(|own| own.contains(mac))
             && self.net.is_none_or(|own| net.is_some_and(|address| address.is_in(own)))
             && self.ports.is_none_or(|own| port.is_some_and(|port| own.contains(port)))
     }

@@ -5,6 +5,7 @@ use crate::wire::inet::Network;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::str::FromStr;
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +38,57 @@ pub enum Net {
     V6(Ipv6Addr, u8),
 }
 
+/// MAC addresses that agree in some of their bits: `5a:00:00:00:00:01`, or `5a:12:34:00:00:00/ff:ff:ff:00:00:00`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Macs {
+    mac: Mac,
+    mask: Mac,
+}
+
+impl Macs {
+    /// Those that agree with an address in the bits of a mask.
+    #[must_use]
+    pub const fn new(mac: Mac, mask: Mac) -> Self {
+        Self { mac: Mac::from_u64(mac.to_u64() & mask.to_u64()), mask }
+    }
+
+    /// Whether an address is one of them.
+    #[must_use]
+    #[inline]
+    pub const fn contains(&self, mac: Mac) -> bool {
+        mac.to_u64() & self.mask.to_u64() == self.mac.to_u64()
+    }
+}
+
+impl From<Mac> for Macs {
+    fn from(mac: Mac) -> Self {
+        Self::new(mac, Mac([0xFF; 6]))
+    }
+}
+
+impl FromStr for Macs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refusal = || {
+            format!(
+                "`{text}` is not a MAC address such as 5a:00:00:00:00:01, and not one with a mask such as 5a:12:34:00:00:00/ff:ff:ff:00:00:00"
+            )
+        };
+        let (mac, mask) = match text.split_once('/') {
+            Some((mac, mask)) => (mac, mask.parse().map_err(|_| refusal())?),
+            None => (text, Mac([0xFF; 6])),
+        };
+        Ok(Self::new(mac.parse().map_err(|_| refusal())?, mask))
+    }
+}
+
+impl fmt::Display for Macs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.mask == Mac([0xFF; 6]) { self.mac.fmt(f) } else { write!(f, "{}/{}", self.mac, self.mask) }
+    }
+}
+
 /// A range of TCP or UDP ports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ports {
@@ -59,8 +111,8 @@ impl Ports {
 pub struct Side {
     /// One of these users, by folded names.
     pub users: Option<BTreeSet<Box<str>>>,
-    /// This station.
-    pub mac: Option<Mac>,
+    /// A station of these.
+    pub mac: Option<Macs>,
     /// An address in here.
     pub net: Option<Net>,
     /// A port of TCP or UDP.

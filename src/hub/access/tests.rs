@@ -1,6 +1,6 @@
 //! The compiled list against a naive reading of the rules, and what evades it not.
 
-use super::{Action, Carries, Classes, Compiled, Net, Ports, Rule, Side};
+use super::{Action, Carries, Classes, Compiled, Macs, Net, Ports, Rule, Side};
 use crate::wire::ether::{EtherType, Frame, Mac, header};
 use crate::wire::inet::Network;
 use proptest::prelude::*;
@@ -86,7 +86,7 @@ impl Packet {
         let port = ports.filter(|(protocol, _)| matches!(protocol, 6 | 17));
         let port = port.map(|(_, ports)| if sender { ports.0 } else { ports.1 });
         side.users.as_ref().is_none_or(|users| user.is_some_and(|user| users.contains(user)))
-            && side.mac.is_none_or(|mac| mac == MACS[station])
+            && side.mac.is_none_or(|mac| mac.contains(MACS[station]))
             && match side.net {
                 None => true,
                 Some(Net::V4(net)) => {
@@ -154,11 +154,27 @@ fn sides() -> impl Strategy<Value = Side> {
     let ports = (20_u16..26, 0_u16..4).prop_map(|(first, more)| Ports { first, last: first + more });
     (
         users,
-        prop::option::weighted(0.2, prop::sample::select(MACS.to_vec())),
+        prop::option::weighted(0.2, prop::sample::select(MACS.to_vec()).prop_map(Macs::from)),
         prop::option::weighted(0.4, net),
         prop::option::weighted(0.2, ports),
     )
         .prop_map(|(users, mac, net, ports)| Side { users, mac, net, ports })
+}
+
+#[test]
+fn a_mask_names_many_stations() {
+    let macs: Macs = "02:12:34:56:78:9a/ff:ff:ff:00:00:00".parse().unwrap();
+    assert_eq!(macs.to_string(), "02:12:34:00:00:00/ff:ff:ff:00:00:00");
+    assert!(macs.contains(Mac([2, 0x12, 0x34, 0, 0, 0])) && macs.contains(Mac([2, 0x12, 0x34, 9, 9, 9])));
+    assert!(!macs.contains(Mac([2, 0x12, 0x35, 0, 0, 0])));
+    let one: Macs = "02:00:00:00:00:01".parse().unwrap();
+    assert_eq!((one, one.to_string().as_str()), (Macs::from(MACS[0]), "02:00:00:00:00:01"));
+    assert!(one.contains(MACS[0]) && !one.contains(MACS[1]));
+    for wrong in ["", "02", "02:00:00:00:00:01/", "02:00:00:00:00:01/8", "/ff:ff:ff:00:00:00"] {
+        assert!(wrong.parse::<Macs>().is_err(), "{wrong}");
+    }
+    let all: Macs = "00:00:00:00:00:00/00:00:00:00:00:00".parse().unwrap();
+    assert!(MACS.iter().all(|mac| all.contains(*mac)));
 }
 
 fn rules() -> impl Strategy<Value = Vec<Rule>> {

@@ -8,9 +8,10 @@ use sekisho::crypto::dh::DhJob;
 use sekisho::entropy::Entropy;
 use sekisho::gatehouse::{self, Gatehouse, Session};
 use sekisho::hub::snapshot::{Clocks, Saved};
-use sekisho::hub::{Forward, HubId, PortId, stable_mac};
+use sekisho::hub::{Forward, HubId, KnownStation, PortId, stable_mac};
 use sekisho::packet::{Datagram, Encap, PacketBuf, Transmit, WorkerId};
 use sekisho::peer::{Ask, DhTag};
+use sekisho::router::{Leg, Route};
 use sekisho::story::{Cause, Record};
 use sekisho::wire::inet::Network;
 use sekisho::wire::isakmp::Header;
@@ -41,6 +42,28 @@ pub struct Gateway {
     pub transmits: Vec<Transmit>,
 }
 
+fn open_router(
+    clock: Clock,
+    config: &Config,
+    router: &sekisho::config::Router,
+    gatehouse: &mut Gatehouse,
+    worker: &mut Worker,
+) {
+    let network = |to: sekisho::config::Network| Network { address: to.address(), prefix: to.prefix() };
+    let mut legs = Vec::new();
+    for leg in &router.legs {
+        let (hub, port) = (gatehouse.hub_named(&leg.hub).unwrap(), worker.reserve_trunk());
+        let mac = stable_mac(&leg.hub, "", &router.name, 0);
+        let station = KnownStation { mac, addresses: vec![leg.address] };
+        let (ingress, view) = gatehouse.open_router(clock.now, hub, port, station).unwrap();
+        let network = network(config.hub(&leg.hub).unwrap().network);
+        legs.push((ingress, Leg { port, hub: view, mac, address: leg.address, network }));
+    }
+    let routes: Vec<_> =
+        router.routes.iter().map(|(to, via)| Route { to: network(*to), via: *via }).collect();
+    worker.open_router(&router.name, legs, &routes);
+}
+
 /// What outlives a restart.
 pub type Leases = BTreeMap<String, Vec<Saved>>;
 
@@ -69,6 +92,10 @@ impl Gateway {
             workers[at].open_trunk(ingress, view);
             let network = Network { address: hub.network.address(), prefix: hub.network.prefix() };
             uplinks.push(Uplink::new(HubId(n), port, mac, hub.gateway, network));
+        }
+        for (router, n) in config.routers.iter().zip(0..) {
+            let worker = n % workers.len();
+            open_router(clock, config, router, &mut gatehouse, &mut workers[worker]);
         }
         Self {
             workers,
