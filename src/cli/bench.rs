@@ -126,15 +126,21 @@ struct Common {
     nat_t_port: u16,
     #[arg(long)]
     psk: String,
-    /// The user's name; {n} is the client's number, counted from 0.
+    /// The user's name; {n} is the client's number, counted from 0, {hub} that of its hub.
     #[arg(long)]
     user: String,
+    /// Over how many hubs the clients are spread, in turn.
+    #[arg(long, default_value_t = 1)]
+    hubs: usize,
     /// The password; {n} is the client's number.
     #[arg(long)]
     password: String,
     /// The kind of client.
     #[arg(long, default_value = "network-manager")]
     profile: String,
+    /// The one Diffie-Hellman group that it offers, ECP-256 for instance [default: all that the kind offers]
+    #[arg(long)]
+    group: Option<String>,
     #[arg(long, default_value_t = 2)]
     clients: usize,
     /// The first client's address; the others follow. All must be routed to this host, as 127/8 is.
@@ -166,8 +172,10 @@ impl Common {
             server: SocketAddr::new(self.server, self.nat_t_port),
             psk: self.psk.clone(),
             user: self.user.clone(),
+            hubs: self.hubs,
             password: self.password.clone(),
             profile: self.profile.clone(),
+            group: self.group.clone(),
             clients: self.clients,
             source: self.source,
             sockets: self.sockets,

@@ -6,7 +6,7 @@
 use super::ike::profile::{self as ike_profile, Android};
 use super::{ike, lac};
 use crate::crypto::Secret;
-use crate::crypto::suite::{EspAuth, EspCipher, EspSuite};
+use crate::crypto::suite::{DhGroup, EspAuth, EspCipher, EspSuite};
 use crate::ppp;
 use crate::wire::isakmp::sa::{Attribute, Phase1Attribute};
 use std::sync::Arc;
@@ -270,6 +270,16 @@ impl Profile {
     #[must_use]
     pub fn with_psk(mut self, psk: &str) -> Self {
         Arc::make_mut(&mut self.ike).psk = Secret::from(psk);
+        self
+    }
+
+    /// The same client, offering this group alone: what the others cost can be compared.
+    #[must_use]
+    pub fn with_group(mut self, group: DhGroup) -> Self {
+        let wanted = Some(u64::from(group.attribute()));
+        Arc::make_mut(&mut self.ike)
+            .phase1
+            .retain(|offer| offer.number_of(Phase1Attribute::GROUP.0) == wanted);
         self
     }
 

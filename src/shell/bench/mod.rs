@@ -33,6 +33,7 @@ pub use traffic::{Load, Pattern, load};
 
 use crate::client::Profile;
 use crate::crypto::Secret;
+use crate::crypto::suite::DhGroup;
 use crate::entropy::Entropy;
 use crate::ppp::Login;
 use anyhow::{Context as _, bail};
@@ -50,12 +51,16 @@ pub struct Target {
     pub server: SocketAddr,
     /// The pre-shared key.
     pub psk: String,
-    /// The user's name; `{n}` is the client's number.
+    /// The user's name; `{n}` is the client's number, `{hub}` that of its hub.
     pub user: String,
+    /// Over how many hubs the clients are spread, in turn.
+    pub hubs: usize,
     /// The password; `{n}` is the client's number.
     pub password: String,
     /// The kind of client ([`Profile::named`]).
     pub profile: String,
+    /// The one Diffie-Hellman group that it offers, by its name; `None`: what its kind offers.
+    pub group: Option<String>,
     /// How many clients.
     pub clients: usize,
     /// The first client's address; the others follow.
@@ -89,9 +94,17 @@ impl Bench {
             let names: Vec<_> = Profile::all().iter().map(|profile| profile.name).collect();
             format!("there is no client kind {:?}; there are {}", target.profile, names.join(", "))
         })?;
+        let profile = match &target.group {
+            None => profile,
+            Some(name) => profile.with_group(group_named(name)?),
+        };
         let profile = Arc::new(profile.with_psk(&target.psk).with_udp_encapsulation());
         let login = |n: usize| Login {
-            name: target.user.replace("{n}", &n.to_string()).into_bytes(),
+            name: target
+                .user
+                .replace("{n}", &n.to_string())
+                .replace("{hub}", &(n % target.hubs.max(1)).to_string())
+                .into_bytes(),
             password: Secret::from(target.password.replace("{n}", &n.to_string()).as_str()),
         };
         let port = |n: usize| match target.port {
@@ -140,6 +153,14 @@ impl Bench {
         self.swarm.flush();
         Ok(self.report)
     }
+}
+
+fn group_named(name: &str) -> anyhow::Result<DhGroup> {
+    let found = DhGroup::ALL.iter().find(|group| group.to_string().eq_ignore_ascii_case(name));
+    found.copied().with_context(|| {
+        let names: Vec<_> = DhGroup::ALL.iter().map(ToString::to_string).collect();
+        format!("there is no group {name:?}; there are {}", names.join(", "))
+    })
 }
 
 /// Connects all clients, holds them, and has them leave.
