@@ -175,7 +175,7 @@ enum Ip {
         hub: Option<String>,
     },
     /// Forget an address.
-    Delete { hub: String, address: Ipv4Addr },
+    Delete { hub: String, address: IpAddr },
 }
 
 #[derive(Subcommand)]

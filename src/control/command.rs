@@ -92,7 +92,7 @@ pub enum Command {
         /// Its hub.
         hub: String,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
     },
     /// Leases.
     DhcpList {

@@ -3,7 +3,7 @@
 use crate::peer::Traffic;
 use crate::story::{Protection, Story};
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A row of any answer.
 #[derive(Clone, Debug, Serialize)]
@@ -151,7 +151,7 @@ pub struct MacRow {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct IpRow {
     pub hub: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub mac: String,
     pub port: Option<String>,
     pub behind: String,

@@ -7,7 +7,7 @@ use crate::gatehouse::Gatehouse;
 use crate::hub::lease::{Lease, State};
 use crate::hub::{Hub, HubId, Kind as PortKind, Look, Mac, PortId};
 use crate::worker::Clock;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 /// Where a listing stands.
@@ -20,6 +20,9 @@ pub(super) struct Table {
     look: Option<(Look, usize)>,
     /// The last lease of the page before.
     after: Option<Ipv4Addr>,
+    /// Of IP addresses: IPv4 has been listed, and how far IPv6.
+    six: bool,
+    after6: Option<Ipv6Addr>,
 }
 
 impl std::fmt::Debug for Table {
@@ -39,7 +42,7 @@ impl Table {
         };
         let only = only.map(|name| hub(gatehouse, name)).transpose()?;
         let first = only.or_else(|| gatehouse.hubs().first().map(Hub::id));
-        Ok(Self { only, hub: first, look: None, after: None })
+        Ok(Self { only, hub: first, look: None, after: None, six: false, after6: None })
     }
 
     pub(super) fn step(
@@ -50,7 +53,7 @@ impl Table {
     ) -> Result<Page, Refusal> {
         match command {
             Command::MacDelete { mac, vlan, .. } => self.delete_mac(gatehouse, mac, *vlan),
-            Command::IpDelete { address, .. } => self.delete_ip(clock, gatehouse, *address),
+            Command::IpDelete { address, .. } => self.delete_ip(gatehouse, *address),
             Command::DhcpRelease { address, .. } => self.release(clock, gatehouse, *address),
             _ => Ok(self.list(clock, gatehouse, command)),
         }
@@ -69,7 +72,7 @@ impl Table {
                 }
             };
             if done {
-                (self.look, self.after) = (None, None);
+                (self.look, self.after, self.six, self.after6) = (None, None, false, None);
                 let next = gatehouse.hubs().partition_point(|other| other.id() <= hub.id());
                 self.hub = gatehouse.hubs().get(next).map(Hub::id).filter(|_| self.only.is_none());
             }
@@ -91,6 +94,9 @@ impl Table {
         rows: &mut Vec<Row>,
         stations: bool,
     ) -> bool {
+        if self.six {
+            return self.hosts6(now, hub, limit, rows);
+        }
         let (look, cursor) = self.look.get_or_insert_with(|| (hub.view().look(now), 0));
         let next = if stations {
             let (page, next) = look.stations(*cursor, limit);
@@ -115,7 +121,7 @@ impl Table {
                 let (behind, user) = owner(hub, port);
                 Row::Ip(IpRow {
                     hub: hub.name().to_owned(),
-                    address: host.address,
+                    address: host.address.into(),
                     mac: host.mac.to_string(),
                     port: port.map(|port| port.to_string()),
                     behind,
@@ -127,7 +133,27 @@ impl Table {
             next
         };
         *cursor = next.unwrap_or_default();
-        next.is_none()
+        self.six = !stations && next.is_none();
+        stations && next.is_none()
+    }
+
+    fn hosts6(&mut self, now: Instant, hub: &Hub, limit: usize, rows: &mut Vec<Row>) -> bool {
+        let mut hosts = hub.hosts6(now, self.after6);
+        for host in hosts.by_ref().take(limit) {
+            self.after6 = Some(host.address);
+            let (behind, user) = owner(hub, Some(host.port));
+            rows.push(Row::Ip(IpRow {
+                hub: hub.name().to_owned(),
+                address: host.address.into(),
+                mac: host.mac.to_string(),
+                port: Some(host.port.to_string()),
+                behind,
+                user,
+                learned: true,
+                idle_seconds: host.idle.as_secs(),
+            }));
+        }
+        hosts.next().is_none()
     }
 
     fn leases(&mut self, clock: Clock, hub: &Hub, limit: usize, rows: &mut Vec<Row>) -> bool {
@@ -153,10 +179,13 @@ impl Table {
         Ok(Page::last(Vec::new()))
     }
 
-    fn delete_ip(&self, clock: Clock, gatehouse: &mut Gatehouse, address: Ipv4Addr) -> Result<Page, Refusal> {
-        let _ = clock;
+    fn delete_ip(&self, gatehouse: &mut Gatehouse, address: IpAddr) -> Result<Page, Refusal> {
         let hub = self.hub_mut(gatehouse)?;
-        hub.delete_host(address).map_err(|error| entry(error, &address.to_string()))?;
+        let deleted = match address {
+            IpAddr::V4(address) => hub.delete_host(address),
+            IpAddr::V6(address) => hub.delete_host6(address),
+        };
+        deleted.map_err(|error| entry(error, &address.to_string()))?;
         Ok(Page::last(Vec::new()))
     }
 

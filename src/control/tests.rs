@@ -240,9 +240,12 @@ fn tables_are_listed_and_entries_deleted() {
     let mac = "02:00:00:00:00:07";
     let learned = mac.parse().unwrap();
     let address = "10.60.0.99".parse().unwrap();
-    for notice in
-        [Notice::Station { port, mac: learned, vlan: 0 }, Notice::Host { port, address, mac: learned }]
-    {
+    let six: std::net::Ipv6Addr = "fe80::7".parse().unwrap();
+    for notice in [
+        Notice::Station { port, mac: learned, vlan: 0 },
+        Notice::Host { port, address, mac: learned },
+        Notice::Host6 { port, address: six, mac: learned },
+    ] {
         world.ask(Ask::Notice { hub: office, notice });
     }
     let macs = world.rows(Command::MacList { hub: Some("OFFICE".into()) }).unwrap();
@@ -256,6 +259,8 @@ fn tables_are_listed_and_entries_deleted() {
     let client_mac = row["mac"].as_str().unwrap().to_owned();
     let ips = world.rows(Command::IpList { hub: None }).unwrap();
     assert_eq!(find(&ips, "address", "10.60.0.99")["mac"], mac);
+    let row = find(&ips, "address", "fe80::7");
+    assert_eq!((&row["mac"], &row["behind"]), (&mac.into(), &"bridge".into()));
     let client_ip = find(&ips, "user", "jiro")["address"].as_str().unwrap().to_owned();
 
     let delete = |mac: &str| Command::MacDelete { hub: "OFFICE".into(), mac: mac.into(), vlan: 0 };
@@ -266,11 +271,14 @@ fn tables_are_listed_and_entries_deleted() {
         (delete("nonsense"), Kind::BadRequest),
         (Command::IpDelete { hub: "OFFICE".into(), address: client_ip.parse().unwrap() }, Kind::Refused),
         (Command::IpDelete { hub: "OFFICE".into(), address: "10.60.7.7".parse().unwrap() }, Kind::NotFound),
-        (Command::IpDelete { hub: "OTHER".into(), address }, Kind::NotFound),
+        (Command::IpDelete { hub: "OTHER".into(), address: address.into() }, Kind::NotFound),
     ] {
         assert_eq!(world.rows(command.clone()).unwrap_err().kind, kind, "{command:?}");
     }
-    assert_eq!(world.rows(Command::IpDelete { hub: "OFFICE".into(), address }), Ok(vec![]));
+    let delete = |address| Command::IpDelete { hub: "OFFICE".into(), address };
+    assert_eq!(world.rows(delete(address.into())), Ok(vec![]));
+    assert_eq!(world.rows(delete(six.into())), Ok(vec![]));
+    assert_eq!(world.rows(delete(six.into())).unwrap_err().kind, Kind::NotFound);
 }
 
 #[test]

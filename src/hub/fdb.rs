@@ -10,7 +10,7 @@ use super::{Forward, HubId, Ingress, Notices, PortId};
 use crate::packet::WorkerId;
 use crate::wire::ether::Mac;
 use arc_swap::{ArcSwap, Guard};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -122,6 +122,19 @@ pub struct Host {
     /// Whether it was learned (and ages) or set.
     pub learned: bool,
     /// Time since it was last seen, in coarse steps; zero for those that do not age.
+    pub idle: Duration,
+}
+
+/// An IPv6 host that neighbour discovery has shown, for listings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Host6 {
+    /// Its address.
+    pub address: Ipv6Addr,
+    /// The station that has it.
+    pub mac: Mac,
+    /// Behind which port.
+    pub port: PortId,
+    /// Time since it was last seen, in coarse steps.
     pub idle: Duration,
 }
 
@@ -258,6 +271,11 @@ impl Look {
     #[must_use]
     pub fn hub(&self) -> HubId {
         self.hub
+    }
+
+    /// The step of the ageing clock.
+    pub(super) fn step(&self) -> u32 {
+        self.step
     }
 
     /// Time since the hub began.

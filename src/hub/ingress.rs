@@ -4,11 +4,12 @@
 use super::HubId;
 use super::fdb::{Flags, Look, Scope, Value};
 use super::leasing::{self, Talk};
+use super::nd::{self, Told};
 use super::policy::{Bucket, Owner, Policy, SERVICE, may_meet};
 use crate::packet::{Drop, WorkerId};
 use crate::wire::ether::{Arp, ArpOperation, EtherType, Frame, Mac};
 use crate::wire::inet::{Ipv4, Protocol};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -95,6 +96,15 @@ pub enum Notice {
         /// Who claims it.
         mac: Mac,
     },
+    /// An IPv6 address that neighbour discovery shows.
+    Host6 {
+        /// Behind which port.
+        port: PortId,
+        /// The address.
+        address: Ipv6Addr,
+        /// Whose it is.
+        mac: Mac,
+    },
     /// A station that claims a client's or the hub's MAC or IP address; its frame was discarded.
     Conflict {
         /// Behind which port.
@@ -165,12 +175,24 @@ pub struct Ingress {
     gate: Arc<Gate>,
     /// Whether the address comes from a DHCP server of the LAN.
     leases: bool,
+    /// IPv6 addresses that the owner has been told of.
+    told: Told,
 }
 
 impl Ingress {
     pub(super) fn new(hub: HubId, id: PortId, kind: Kind, mac: Mac, policy: Policy, gate: Arc<Gate>) -> Self {
         let owner = Owner { mac, address: None };
-        Self { hub, id, kind, owner, policy, storm: Bucket::default(), gate, leases: false }
+        Self {
+            hub,
+            id,
+            kind,
+            owner,
+            policy,
+            storm: Bucket::default(),
+            gate,
+            leases: false,
+            told: Told::default(),
+        }
     }
 
     /// The port's number.
@@ -374,7 +396,7 @@ impl Ingress {
     }
 
     /// Looks at the sender of a trunk's frame: known here, new, moved, or somebody who claims what is not its own.
-    fn admit_station(&self, look: &Look, frame: &Frame<'_>, notices: &mut Notices) -> Result<(), Drop> {
+    fn admit_station(&mut self, look: &Look, frame: &Frame<'_>, notices: &mut Notices) -> Result<(), Drop> {
         let (port, mac, vlan) = (self.id, frame.source, frame.vlan.unwrap_or(0));
         match look.station(mac, vlan) {
             Some(value) if value.port() == port => {
@@ -395,6 +417,13 @@ impl Ingress {
         }
         if frame.ethertype == EtherType::ARP && vlan == 0 {
             self.admit_arp(look, frame, notices)?;
+        }
+        if frame.ethertype == EtherType::IPV6
+            && vlan == 0
+            && let Some(address) = nd::claim(frame.payload)
+            && self.told.is_news(address, mac, look.step())
+        {
+            notices.push(Notice::Host6 { port, address, mac });
         }
         if self.policy.checks_hosts() && frame.ethertype == EtherType::IPV4 && vlan == 0 {
             self.admit_host(look, frame)?;

@@ -15,6 +15,7 @@
 //! | `lease`, `interval`, `snapshot` | addresses: who has which, on disk too |
 //! | `filter` | what a monitor wants to see |
 //! | `leasing` | addresses that a LAN gives |
+//! | `nd` | IPv6 addresses, for listings |
 //! | `dhcp`, `service` | the leases' second way out: DHCP on the wire |
 //!
 //! Must not know what is on the other side of a port, nor do I/O.
@@ -31,6 +32,7 @@ pub mod lease;
 mod leasing;
 mod lists;
 mod mac;
+mod nd;
 mod permit;
 mod policy;
 mod pool;
@@ -41,7 +43,7 @@ mod stations;
 mod table;
 
 pub use event::{Event, Output};
-pub use fdb::{Host, Look, Scope, Station, View};
+pub use fdb::{Host, Host6, Look, Scope, Station, View};
 pub use ingress::{Forward, Ingress, Kind, Notice, Notices, PortId};
 pub use mac::stable_mac;
 pub use permit::{KnownStation, UplinkPermit};
@@ -232,6 +234,8 @@ pub struct Hub {
     classes: access::Classes,
     /// Behind which port each learned address is.
     host_ports: BTreeMap<Ipv4Addr, PortId>,
+    /// IPv6 addresses of stations.
+    hosts6: nd::Table,
 }
 
 impl Hub {
@@ -260,6 +264,7 @@ impl Hub {
             service_mac: Self::own_mac(name),
             classes: access::Classes::default(),
             host_ports: BTreeMap::new(),
+            hosts6: nd::Table::default(),
         };
         hub.compile_access();
         hub.take_place();
@@ -499,6 +504,7 @@ impl Hub {
             self.tables.changed();
             self.forget_known(&record.known);
             self.forget_stations_of(id);
+            self.hosts6.forget_port(id);
             self.server.forget(id);
             // The gateway's address may be the server's from now on.
             self.take_place();
@@ -538,7 +544,7 @@ impl Hub {
     /// When [`Self::handle_timeout`] has work. A hub without learned stations and DHCP leases never has.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let turns = [self.station_turns.next(), self.host_turns.next()];
+        let turns = [self.station_turns.next(), self.host_turns.next(), self.hosts6.next()];
         let ageing = turns.into_iter().flatten().min().map(|step| self.view.step_at(step));
         ageing.into_iter().chain(self.pool.poll_timeout()).chain(self.server.poll_timeout()).min()
     }

@@ -142,7 +142,7 @@ mod tests {
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
     const PORT: PortId = PortId::new(WorkerId(0), 1);
 
-    pub(in crate::hub) fn packet(kind: u8, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    fn packet(kind: u8, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
         let mut packet = vec![0x60, 0, 0, 0, 0, 24, 58, 255];
         packet.extend(source.octets());
         packet.extend(Ipv6Addr::LOCALHOST.octets());
@@ -155,7 +155,11 @@ mod tests {
     fn who_asks_shows_its_own_address_and_who_answers_the_one_that_was_asked_for() {
         assert_eq!(claim(&packet(SOLICITATION, ADDRESS, OTHER)), Some(ADDRESS));
         assert_eq!(claim(&packet(ADVERTISEMENT, ADDRESS, OTHER)), Some(OTHER));
-        assert_eq!(claim(&packet(SOLICITATION, Ipv6Addr::UNSPECIFIED, OTHER)), None, "asks whether it is free");
+        assert_eq!(
+            claim(&packet(SOLICITATION, Ipv6Addr::UNSPECIFIED, OTHER)),
+            None,
+            "asks whether it is free"
+        );
         assert_eq!(claim(&packet(128, ADDRESS, OTHER)), None, "a ping");
         let mut routed = packet(SOLICITATION, ADDRESS, OTHER);
         routed[7] = 254;

@@ -1,9 +1,10 @@
 //! The owner's part of the MAC and IP tables: learning what workers notice, ageing, setting and deleting entries.
 
-use super::fdb::{Flags, Value, host, station};
+use super::fdb::{AGE_STEP, Flags, Host6, Value, host, station};
 use super::learning::Move;
+use super::nd;
 use super::{Event, Hub, Kind, KnownStation, Mac, Notice, Output, PortId, Record};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ impl Hub {
                 self.learn_host(step, port, address, mac);
                 self.hear_claim(now, address, mac, out);
             }
+            Notice::Host6 { port, address, mac } => self.learn_host6(step, port, address, mac),
             Notice::Conflict { port, mac, address } => self.tell_conflict(step, port, mac, address, out),
         }
         self.publish();
@@ -139,6 +141,33 @@ impl Hub {
         }
     }
 
+    fn learn_host6(&mut self, step: u32, port: PortId, address: Ipv6Addr, mac: Mac) {
+        let place = self.tables.stations.find(station(mac, 0)).map(|value| Value(value).port());
+        if place == Some(port) && self.is_trunk(port) {
+            let room = self.host_turns.len() + self.hosts6.len() < self.settings.max_hosts;
+            self.hosts6.learn(address, nd::Entry { mac, port, seen: step }, room);
+        }
+    }
+
+    /// IPv6 addresses of stations behind `after`, in order: take a page at a time.
+    pub fn hosts6(&self, now: Instant, after: Option<Ipv6Addr>) -> impl Iterator<Item = Host6> {
+        let step = self.view.step(now);
+        self.hosts6.after(after).map(move |(address, nd::Entry { mac, port, seen })| Host6 {
+            address,
+            mac,
+            port,
+            idle: AGE_STEP * step.saturating_sub(seen),
+        })
+    }
+
+    /// Forgets a learned IPv6 address.
+    ///
+    /// # Errors
+    /// [`EntryError::Unknown`].
+    pub fn delete_host6(&mut self, address: Ipv6Addr) -> Result<(), EntryError> {
+        if self.hosts6.forget(address) { Ok(()) } else { Err(EntryError::Unknown) }
+    }
+
     fn tell_conflict(
         &mut self,
         step: u32,
@@ -226,6 +255,11 @@ impl Hub {
                     self.station_turns.set(key, step + keep - value.age(step))
                 }
                 _ => self.drop_station(key),
+            }
+        }
+        for _ in 0..Self::TURNS {
+            if !self.hosts6.expire(step) {
+                break;
             }
         }
         for _ in 0..Self::TURNS {

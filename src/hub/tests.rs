@@ -494,6 +494,37 @@ fn monitors_send_nothing_and_are_no_part_of_floods() {
 }
 
 #[test]
+fn ipv6_addresses_of_stations_are_snooped_and_age() {
+    let mut w = World::new(settings());
+    let mut bridge = w.bridge();
+    let address: std::net::Ipv6Addr = "fe80::7".parse().unwrap();
+    let mut solicitation = vec![0x60, 0, 0, 0, 0, 24, 58, 255];
+    solicitation.extend(address.octets());
+    solicitation.extend([0xFF; 16]);
+    solicitation.extend([135, 0, 0, 0, 0, 0, 0, 0]);
+    solicitation.extend([0xFE; 16]);
+    let asked = frame(Mac([0x33, 0x33, 0, 0, 0, 1]), LAN_MAC, EtherType::IPV6, &solicitation);
+    let _ = w.send_and_learn(&mut bridge, &asked);
+    let listed: Vec<Host6> = w.hub.hosts6(w.now, None).collect();
+    assert_eq!(listed, [Host6 { address, mac: LAN_MAC, port: BRIDGE, idle: Duration::ZERO }]);
+    // The same again is not told again.
+    let _ = w.send(&mut bridge, &asked);
+    assert!(w.notices.is_empty());
+    assert_eq!(w.hub.hosts6(w.now, Some(address)).count(), 0);
+    w.pass(620);
+    assert_eq!(w.hub.hosts6(w.now, None).count(), 0);
+    let _ = w.send_and_learn(&mut bridge, &asked);
+    assert_eq!(
+        (w.hub.delete_host6(address), w.hub.delete_host6(address)),
+        (Ok(()), Err(EntryError::Unknown))
+    );
+    w.pass(80);
+    let _ = w.send_and_learn(&mut bridge, &asked);
+    w.hub.close(w.now, BRIDGE);
+    assert_eq!(w.hub.hosts6(w.now, None).count(), 0);
+}
+
+#[test]
 fn a_monitor_does_not_see_whom_it_may_not_watch() {
     let mut w = World::new(settings());
     let id = PortId::new(W0, 77);
