@@ -18,6 +18,8 @@ pub(super) struct Bench {
 enum What {
     /// Connect all clients, hold them, have them leave.
     Hold(Hold),
+    /// Send first messages, each from another address, with nobody behind them.
+    Flood(FloodArgs),
     /// Have clients come, go, vanish, return and renew their keys at random.
     Churn(ChurnArgs),
     /// Connect all clients and have them send.
@@ -52,6 +54,18 @@ struct ChurnArgs {
 }
 
 #[derive(Args)]
+struct FloodArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Messages a second.
+    #[arg(long, default_value_t = 10_000.0)]
+    rate: f64,
+    /// For how many seconds.
+    #[arg(long, default_value_t = 30.0)]
+    seconds: f64,
+}
+
+#[derive(Args)]
 struct LoadArgs {
     #[command(flatten)]
     common: Common,
@@ -61,6 +75,9 @@ struct LoadArgs {
     /// For uplink: where `sekisho bench reflect` listens.
     #[arg(long)]
     target: Option<SocketAddrV4>,
+    /// How many of the clients send or hear anything [default: all]
+    #[arg(long)]
+    active: Option<usize>,
     /// Lengths of the IP packets, or imix.
     #[arg(long, value_delimiter = ',', default_value = "1400")]
     size: Vec<Sizes>,
@@ -104,6 +121,7 @@ impl LoadArgs {
         }
         Ok(Load {
             pattern,
+            active: self.active,
             sizes: self.size.clone(),
             bursts: self.burst.clone(),
             rate: self.rate,
@@ -129,7 +147,7 @@ struct Common {
     /// The user's name; {n} is the client's number, counted from 0, {hub} that of its hub.
     #[arg(long)]
     user: String,
-    /// Over how many hubs the clients are spread, in turn.
+    /// Over how many hubs the clients are spread, in turn and by twos.
     #[arg(long, default_value_t = 1)]
     hubs: usize,
     /// The password; {n} is the client's number.
@@ -207,6 +225,11 @@ pub(super) fn bench(bench: &Bench) -> anyhow::Result<()> {
         What::Churn(churn) => {
             let what = Churn { rate: churn.rate, time: seconds(churn.seconds)? };
             churn.common.show(&bench::churn(&churn.common.target(), &what)?)
+        }
+        What::Flood(flood) => {
+            let sent = bench::flood(&flood.common.target(), flood.rate, seconds(flood.seconds)?)?;
+            show(&format!("{sent} first messages sent"));
+            Ok(())
         }
         What::Load(load) => load.common.show(&bench::load(&load.common.target(), &load.load()?)?),
         What::Reflect { listen } => {

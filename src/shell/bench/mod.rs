@@ -6,6 +6,7 @@
 //! | `swarm` | the clients: sockets, batches, timers |
 //! | `connect` | has them connect, and measures each stage |
 //! | `churn` | has them come and go, and looks whether the server forgets them |
+//! | `flood` | first messages with nobody behind them |
 //! | `traffic`, `flow` | has them send, and measures loss, latency and the server's CPU time for each packet |
 //! | `reflect` | the far end of an uplink |
 //! | `server` | CPU time, memory and threads of the server's process |
@@ -17,6 +18,7 @@
 
 mod churn;
 mod connect;
+mod flood;
 mod flow;
 mod histogram;
 mod reflect;
@@ -26,6 +28,7 @@ mod swarm;
 mod traffic;
 
 pub use churn::{Churn, churn};
+pub use flood::flood;
 pub use flow::Sizes;
 pub use reflect::reflect;
 pub use report::Report;
@@ -53,7 +56,7 @@ pub struct Target {
     pub psk: String,
     /// The user's name; `{n}` is the client's number, `{hub}` that of its hub.
     pub user: String,
-    /// Over how many hubs the clients are spread, in turn.
+    /// Over how many hubs the clients are spread, in turn and by twos: pairs meet in one.
     pub hubs: usize,
     /// The password; `{n}` is the client's number.
     pub password: String,
@@ -90,20 +93,12 @@ impl Bench {
     /// # Errors
     /// When not one of them came up, with what they say.
     fn open(target: &Target) -> anyhow::Result<Self> {
-        let profile = Profile::named(&target.profile).with_context(|| {
-            let names: Vec<_> = Profile::all().iter().map(|profile| profile.name).collect();
-            format!("there is no client kind {:?}; there are {}", target.profile, names.join(", "))
-        })?;
-        let profile = match &target.group {
-            None => profile,
-            Some(name) => profile.with_group(group_named(name)?),
-        };
-        let profile = Arc::new(profile.with_psk(&target.psk).with_udp_encapsulation());
+        let profile = client_profile(target)?;
         let login = |n: usize| Login {
             name: target
                 .user
                 .replace("{n}", &n.to_string())
-                .replace("{hub}", &(n % target.hubs.max(1)).to_string())
+                .replace("{hub}", &(n / 2 % target.hubs.max(1)).to_string())
                 .into_bytes(),
             password: Secret::from(target.password.replace("{n}", &n.to_string()).as_str()),
         };
@@ -153,6 +148,19 @@ impl Bench {
         self.swarm.flush();
         Ok(self.report)
     }
+}
+
+/// The kind of client that is wished, with the server's key.
+fn client_profile(target: &Target) -> anyhow::Result<Arc<Profile>> {
+    let profile = Profile::named(&target.profile).with_context(|| {
+        let names: Vec<_> = Profile::all().iter().map(|profile| profile.name).collect();
+        format!("there is no client kind {:?}; there are {}", target.profile, names.join(", "))
+    })?;
+    let profile = match &target.group {
+        None => profile,
+        Some(name) => profile.with_group(group_named(name)?),
+    };
+    Ok(Arc::new(profile.with_psk(&target.psk).with_udp_encapsulation()))
 }
 
 fn group_named(name: &str) -> anyhow::Result<DhGroup> {

@@ -41,7 +41,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    fn path(&self, client: usize) -> Path {
+    pub(super) fn path(&self, client: usize) -> Path {
         let port = self.ports[client % self.ports.len()];
         let n = u32::try_from(client / self.ports.len()).unwrap_or(u32::MAX);
         let ip = Ipv4Addr::from_bits(self.source.to_bits().saturating_add(n));

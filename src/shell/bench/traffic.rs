@@ -36,6 +36,8 @@ pub enum Pattern {
 pub struct Load {
     /// Who sends to whom.
     pub pattern: Pattern,
+    /// How many of the clients send or hear anything; `None`: all.
+    pub active: Option<usize>,
     /// Lengths; each is measured with each of the bursts.
     pub sizes: Vec<Sizes>,
     /// Packets that a client sends at once.
@@ -83,13 +85,14 @@ fn make_flows(swarm: &Swarm, load: &Load) -> anyhow::Result<Vec<Flow>> {
         anyhow::Ok(params.address)
     };
     let mut ways = Vec::new();
-    let pairs = swarm.len() / 2;
+    let active = load.active.map_or(swarm.len(), |active| active.min(swarm.len()));
+    let pairs = active / 2;
     if pairs == 0 && !matches!(load.pattern, Pattern::Uplink(_)) || load.beside.is_some() && pairs < 2 {
         bail!("too few clients for this pattern");
     }
     match load.pattern {
         Pattern::Uplink(target) => {
-            let count = swarm.len() - if load.beside.is_some() { 2 } else { 0 };
+            let count = active - if load.beside.is_some() { 2 } else { 0 };
             ways.extend((0..count).map(|client| (client, None, target)));
         }
         Pattern::Pairs | Pattern::BothWays => {
@@ -102,7 +105,7 @@ fn make_flows(swarm: &Swarm, load: &Load) -> anyhow::Result<Vec<Flow>> {
         }
     }
     if load.beside.is_some() {
-        let (from, to) = (swarm.len() - 2, swarm.len() - 1);
+        let (from, to) = (active - 2, active - 1);
         ways.push((from, Some(to), SocketAddrV4::new(address(to)?, PORT)));
     }
     let flows = ways.into_iter().zip(0..);
