@@ -144,9 +144,12 @@ struct Common {
     nat_t_port: u16,
     #[arg(long)]
     psk: String,
-    /// The user's name; {n} is the client's number, counted from 0, {hub} that of its hub.
+    /// The user's name; {n} is the client's number, {hub} that of its hub.
     #[arg(long)]
     user: String,
+    /// The number of the first client.
+    #[arg(long, default_value_t = 0)]
+    first: usize,
     /// Over how many hubs the clients are spread, in turn and by twos.
     #[arg(long, default_value_t = 1)]
     hubs: usize,
@@ -190,6 +193,7 @@ impl Common {
             server: SocketAddr::new(self.server, self.nat_t_port),
             psk: self.psk.clone(),
             user: self.user.clone(),
+            first: self.first,
             hubs: self.hubs,
             password: self.password.clone(),
             profile: self.profile.clone(),

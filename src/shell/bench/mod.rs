@@ -56,6 +56,8 @@ pub struct Target {
     pub psk: String,
     /// The user's name; `{n}` is the client's number, `{hub}` that of its hub.
     pub user: String,
+    /// The number of the first client.
+    pub first: usize,
     /// Over how many hubs the clients are spread, in turn and by twos: pairs meet in one.
     pub hubs: usize,
     /// The password; `{n}` is the client's number.
@@ -97,10 +99,10 @@ impl Bench {
         let login = |n: usize| Login {
             name: target
                 .user
-                .replace("{n}", &n.to_string())
-                .replace("{hub}", &(n / 2 % target.hubs.max(1)).to_string())
+                .replace("{n}", &(target.first + n).to_string())
+                .replace("{hub}", &((target.first + n) / 2 % target.hubs.max(1)).to_string())
                 .into_bytes(),
-            password: Secret::from(target.password.replace("{n}", &n.to_string()).as_str()),
+            password: Secret::from(target.password.replace("{n}", &(target.first + n).to_string()).as_str()),
         };
         let port = |n: usize| match target.port {
             0 => 0,
