@@ -689,7 +689,7 @@ fn stories_md_has_a_test_for_each_cause_that_it_claims() {
     let mut rows = 0;
     for (line, text) in visible(&document) {
         let cells: Vec<&str> = text.split('|').map(str::trim).collect();
-        let ["", _, cause, soon, proof, ""] = cells.as_slice() else { continue };
+        let ["", _, cause, within, proof, ""] = cells.as_slice() else { continue };
         let cause = cause.trim_matches('`');
         if cause == "cause" || cause.starts_with("---") {
             continue;
@@ -698,8 +698,12 @@ fn stories_md_has_a_test_for_each_cause_that_it_claims() {
         if !causes.contains(cause) {
             wrong.push(format!("stories.md:{line}: there is no cause {cause}"));
         }
-        if !matches!(*soon, "" | "yes") {
-            wrong.push(format!("stories.md:{line}: `soon` is yes or empty"));
+        let is_time = |text: &str| {
+            let parts = text.split_once(' ');
+            parts.is_some_and(|(n, unit)| n.parse::<u32>().is_ok() && matches!(unit, "s" | "min"))
+        };
+        if !within.is_empty() && !is_time(within) {
+            wrong.push(format!("stories.md:{line}: `{within}` is no time"));
         }
         let names = backticked(proof);
         wrong.extend(

@@ -1,6 +1,7 @@
 //! `docs/first-office.md` does what it says: its commands are taken out of the page and run, from an empty directory.
 #![allow(clippy::unwrap_used, reason = "a test that cannot prepare its files has failed")]
 
+use sekisho::config::Uplink;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 /// The blocks of the page that are commands of a shell.
@@ -48,6 +49,12 @@ fn the_commands_of_the_page_make_an_office() {
     let config = check.unwrap_or_else(|report| panic!("{report}")).config;
     let users = |hub: &str| config.hub(hub).unwrap().users.len();
     assert_eq!((users("OFFICE"), users("GUESTS")), (6, 3));
+    let office = config.hub("OFFICE").unwrap();
+    let bridge = Uplink::Bridge { bridge: "br-office".to_owned(), interface: Some("eth1".to_owned()) };
+    assert_eq!(
+        (&office.uplink, office.dhcp.range.to_string().as_str()),
+        (&bridge, "192.168.1.200-192.168.1.250")
+    );
     // The key of everybody, the guests', and the one that replaced the first at the end.
     assert_eq!(config.ipsec.psks.len(), 3, "{yaml}");
 }

@@ -29,16 +29,13 @@ impl Card {
     pub(super) fn of(config: &Config) -> Option<Self> {
         let mut hubs = config.default_hub().into_iter().chain(&config.hubs);
         let hub = hubs.find(|hub| !hub.users.is_empty())?;
-        let index = config.hubs.iter().position(|other| other.name == hub.name);
         let password = |user: &sekisho::config::User| match &user.credential {
             Credential::Password(password) => Some(String::from_utf8_lossy(password).into_owned()),
             Credential::NtHash(_) => None,
         };
         let user = hub.users.iter().find(|user| password(user).is_some()).or(hub.users.first())?;
         let is_default = config.default_hub().is_some_and(|default| default.name == hub.name);
-        // The key without an end before one that expires.
-        let opens = config.ipsec.psks.iter().filter(|psk| psk.hub.is_none() || psk.hub == index);
-        let psk = opens.min_by_key(|psk| psk.until.is_some())?;
+        let psk = config.psk_for(hub)?;
 
         let listen = config.listen.addresses.iter().copied().find(|address| !address.is_unspecified());
         let server = listen.or_else(host::likely_address);

@@ -311,13 +311,10 @@ pub(super) fn ctl(ctl: &Ctl) -> ExitCode {
             say(&format!("sekisho: {}", lines.join("\n")));
             ExitCode::FAILURE
         }
-        Err(ctl_link::Error::Local(error)) => {
+        Err(error) => {
             say(&format!("sekisho: {error}"));
-            ExitCode::FAILURE
-        }
-        Err(ctl_link::Error::NoGateway(error)) => {
-            say(&format!("sekisho: {error}"));
-            ExitCode::from(NO_GATEWAY)
+            let local = matches!(error, ctl_link::Error::Local(_));
+            if local { ExitCode::FAILURE } else { ExitCode::from(NO_GATEWAY) }
         }
     }
 }

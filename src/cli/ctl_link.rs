@@ -20,6 +20,17 @@ pub(super) enum Error {
     Local(String),
 }
 
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::NoGateway(text) | Self::Local(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
 /// Sends a command whose answer is followed by a stream, and writes the stream to a file or to standard output.
 pub(super) fn stream(socket: &Path, command: &Command, file: Option<&Path>) -> Result<(), Error> {
     let local = |error: std::io::Error| Error::Local(error.to_string());

@@ -1,11 +1,11 @@
 //! `sekisho doctor`: looks for what keeps clients out before they tell.
 
-use super::{ctl_link, edit_file::Target, first_run, say, show};
+use super::{counted, ctl_link, edit_file::Target, first_run, say, show};
 use anyhow::Context as _;
 use clap::Args;
 use sekisho::{
-    config::Config,
-    control::{Command, GuestRow, HubRow, StatusRow},
+    config::{AddressSource, Config, Hub, Uplink},
+    control::{Command, GuestRow, HubRow, IpRow, StatusRow},
     doctor::{Line, Report},
     entropy::Entropy,
     shell::{
@@ -36,10 +36,10 @@ pub(super) struct Doctor {
     /// The name that clients have been given for the gateway.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The hub that our own client connects to [default: the default hub]
+    /// The hub that our own client connects to [default: the default hub, and each that has `targets`]
     #[arg(long, value_name = "HUB")]
     hub: Option<String>,
-    /// A host that must answer ping from inside the hub; may be given several times.
+    /// A host that must answer from inside the hub, besides those that its `targets` list; may be given several times.
     #[arg(long, value_name = "ADDRESS")]
     target_host: Vec<Ipv4Addr>,
     /// Do not connect.
@@ -75,11 +75,12 @@ fn look(doctor: &Doctor) -> Report {
     report.lines.extend(examine(&examination).lines);
     if !doctor.no_connect && config.listen.l2tp_ipsec {
         report.lines.extend(connect(doctor, &config, running.as_ref()).unwrap_or_else(|error| {
-            vec![Line::warn(
-                "self-connect",
-                format!("not tried: {error:#}"),
-                "run it as root: sudo sekisho doctor",
-            )]
+            let remedy = if nix::unistd::geteuid().is_root() {
+                "what the lines above say of ports, rights and kernel"
+            } else {
+                "run it as root: sudo sekisho doctor"
+            };
+            vec![Line::warn("self-connect", format!("not tried: {error:#}"), remedy)]
         }));
     }
     report.lines.push(epilogue());
@@ -104,7 +105,8 @@ fn configuration(target: &Target, report: &mut Report) -> Option<Config> {
     match config_file::read(&path) {
         Ok(loaded) => {
             let users: usize = loaded.config.hubs.iter().map(|hub| hub.users.len()).sum();
-            let found = format!("{}: {} hubs, {users} users", path.display(), loaded.config.hubs.len());
+            let hubs = loaded.config.hubs.len();
+            let found = format!("{}: {}, {}", path.display(), counted(hubs, "hub"), counted(users, "user"));
             report.lines.push(Line::ok(CONFIG, found));
             report.lines.extend(loaded.warnings.findings.iter().map(|finding| finding_line(finding, false)));
             Some(loaded.config)
@@ -133,7 +135,7 @@ fn running(target: &Target, report: &mut Report) -> Option<Running> {
         report.lines.push(Line::warn(CHECK, found, "sekisho run --config FILE, or sekisho up"));
         return None;
     };
-    let found = format!("runs with {}, {} sessions", status.config, status.sessions);
+    let found = format!("runs with {}, {}", status.config, counted(status.sessions, "session"));
     let ours =
         target.path().is_ok_and(|path| fs::canonicalize(path).ok() == fs::canonicalize(&status.config).ok());
     report.lines.push(if ours {
@@ -152,36 +154,70 @@ fn running(target: &Target, report: &mut Report) -> Option<Running> {
 /// Connects through the running gateway as a guest of a minute, or, where none runs, through one of our own with the
 /// same ports.
 fn connect(doctor: &Doctor, config: &Config, running: Option<&Running>) -> anyhow::Result<Vec<Line>> {
-    let hub = match &doctor.hub {
+    let chosen = match &doctor.hub {
         Some(name) => config.hub(name).with_context(|| format!("there is no hub {name}"))?,
         None => config.default_hub().or(config.hubs.first()).context("there is no hub")?,
     };
     let address = config.listen.addresses.iter().copied().find(|address| !address.is_unspecified());
     let address = address.or_else(host::likely_address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let to = SocketAddr::new(address, config.listen.ports.nat_t);
-    let Some(running) = running else { return private_instance(config, to) };
+    let others = config.hubs.iter().filter(|hub| {
+        let worth_it = !hub.targets.is_empty() || hub.address == AddressSource::LanDhcp;
+        doctor.hub.is_none() && hub.name != chosen.name && worth_it
+    });
+    let Some(running) = running else {
+        let mut lines = private_instance(config, to)?;
+        if !doctor.target_host.is_empty() || config.hubs.iter().any(|hub| !hub.targets.is_empty()) {
+            let remedy = "start the gateway, and run this again";
+            lines.push(Line::warn("target", "not asked: no gateway runs whose hubs they are behind", remedy));
+        }
+        return Ok(lines);
+    };
+    let mut lines = as_guest(running, config, chosen, to, &doctor.target_host)?;
+    for hub in others {
+        lines.extend(as_guest(running, config, hub, to, &[])?);
+    }
+    Ok(lines)
+}
 
-    let index = config.hubs.iter().position(|other| other.name == hub.name);
-    let opens = config.ipsec.psks.iter().filter(|psk| psk.hub.is_none() || psk.hub == index);
-    let psk = opens.min_by_key(|psk| psk.until.is_some()).context("no key of `ipsec.psk` opens the hub")?;
+/// Connects to a hub of the running gateway.
+fn as_guest(
+    running: &Running,
+    config: &Config,
+    hub: &Hub,
+    to: SocketAddr,
+    besides: &[Ipv4Addr],
+) -> anyhow::Result<Vec<Line>> {
+    let psk = config.psk_for(hub).with_context(|| format!("no key of `ipsec.psk` opens hub {}", hub.name))?;
     let mut guest = None;
     ctl_link::ask(&running.socket, &Command::Guest { hub: hub.name.clone() }, &mut |rows| {
         guest = rows.into_iter().next().and_then(|row| serde_json::from_value::<GuestRow>(row).ok());
-    })
-    .map_err(|error| match error {
-        ctl_link::Error::Refused(refusal) => anyhow::anyhow!("{refusal}"),
-        ctl_link::Error::NoGateway(error) | ctl_link::Error::Local(error) => anyhow::anyhow!(error),
     })?;
     let guest = guest.context("the gateway's answer is not understood")?;
     let lines = self_connect::examine(&self_connect::Attempt {
+        hub: &hub.name,
+        uplink: &hub.uplink,
+        routes: hub.address == AddressSource::Pool,
         to,
         psk: String::from_utf8_lossy(&psk.key).into_owned(),
         user: format!("{}@{}", guest.user, guest.hub),
         password: guest.password,
-        targets: doctor.target_host.clone(),
+        targets: hub.targets.iter().chain(besides).copied().collect(),
+        has_neighbour: &|address| hub.network.contains(address).then(|| is_known(running, hub, address)),
     });
     let _ = ctl_link::ask(&running.socket, &Command::GuestLeaves {}, &mut drop);
     Ok(lines)
+}
+
+/// Whether a hub has heard of an address by ARP.
+fn is_known(running: &Running, hub: &Hub, address: Ipv4Addr) -> bool {
+    let mut known = false;
+    let command = Command::IpList { hub: Some(hub.name.clone()) };
+    let _ = ctl_link::ask(&running.socket, &command, &mut |rows| {
+        let rows = rows.into_iter().filter_map(|row| serde_json::from_value::<IpRow>(row).ok());
+        known |= rows.into_iter().any(|row| row.address == address);
+    });
+    known
 }
 
 /// A gateway of our own for a moment: the configured ports, a hub that leads nowhere, one user.
@@ -223,11 +259,15 @@ fn private_instance(config: &Config, to: SocketAddr) -> anyhow::Result<Vec<Line>
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(self_connect::examine(&self_connect::Attempt {
+        hub: "DOCTOR",
+        uplink: &Uplink::None,
+        routes: false,
         to,
         psk,
         user: "doctor".to_owned(),
         password,
         targets: Vec::new(),
+        has_neighbour: &|_| None,
     }))
 }
 

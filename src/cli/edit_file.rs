@@ -153,12 +153,7 @@ impl Target {
                 };
                 say(&format!("sekisho: the running gateway has followed{ended}{restart}"));
             }
-            (Err(ctl_link::Error::Refused(refusal)), _) => {
-                say(&format!("sekisho: the running gateway has not followed: {refusal}"));
-            }
-            (Err(ctl_link::Error::NoGateway(error) | ctl_link::Error::Local(error)), _) => {
-                say(&format!("sekisho: {error}"))
-            }
+            (Err(error), _) => say(&format!("sekisho: the running gateway has not followed: {error}")),
             (Ok(()), None) => say("sekisho: the running gateway gave no answer that is understood"),
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn configuration(network: Network, entropy: &mut Entropy) -> String {
     let (key, password) = (secret(KEY_LENGTH, entropy), secret(PASSWORD_LENGTH, entropy));
     format!(
         r#"# Sekisho's configuration, made by `sekisho up` and yours from now on: it is never overwritten.
-# After a change: `sekisho check --config THIS-FILE`, then start again.
+# After a change by hand: `sekisho check --config THIS-FILE`, then `sekisho ctl reload`.
 # All settings: docs/configuration.md. This file holds secrets; keep it to yourself (mode 0600).
 
 ipsec:
@@ -32,7 +32,7 @@ ipsec:
 hubs:
   HUB1:                         # users log in as `user1`, `user1@HUB1` or `HUB1\user1`
     network: {network}       # the gateway has the first address
-    uplink: nat                 # or: none (clients reach each other only), tap (wire it yourself)
+    # uplink: nat               # the default where this host can, else usernat; or: none (clients reach each other only), tap (wire it yourself)
     # dhcp: {{ dns: [9.9.9.9], domain: office.example, lease: 8h }}
     users:
       user1: {{ password: "{password}" }}

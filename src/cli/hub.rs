@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use sekisho::{
     config::{
-        Network,
+        AddressRange, Network,
         edit::{Fragment, NewHub},
     },
     config_path,
     entropy::Entropy,
-    shell::host,
+    shell::{host, tap},
 };
 
 /// `sekisho hub`.
@@ -33,9 +33,21 @@ enum HubCommand {
         /// Its network [default: one that neither this host nor another hub has]
         #[arg(long, value_name = "NETWORK")]
         network: Option<Network>,
-        /// How it reaches the world: nat, none, tap, or what docs/configuration.md has besides.
-        #[arg(long, value_name = "UPLINK", default_value = "nat")]
-        uplink: String,
+        /// How it reaches the world: nat, usernat, tap, none [default: nat where this host can, else usernat]
+        #[arg(long, value_name = "UPLINK", conflicts_with_all = ["bridge", "interface"])]
+        uplink: Option<String>,
+        /// Plug it into this bridge of the host, which is made where it is not there: a LAN.
+        #[arg(long, value_name = "BRIDGE")]
+        bridge: Option<String>,
+        /// Put this interface into the bridge; without --bridge, plug the hub into the interface itself.
+        #[arg(long, value_name = "INTERFACE")]
+        interface: Option<String>,
+        /// The addresses that it gives out [default: all of its network]
+        #[arg(long, value_name = "FIRST-LAST", conflicts_with = "lan_dhcp")]
+        range: Option<AddressRange>,
+        /// Take clients' addresses from the DHCP server of the LAN.
+        #[arg(long)]
+        lan_dhcp: bool,
         /// Make it the hub of those who name none.
         #[arg(long)]
         default: bool,
@@ -54,9 +66,37 @@ enum HubCommand {
     },
 }
 
+/// The key `uplink`, where it is not what the configuration takes without it.
+fn plugged_into(
+    uplink: Option<&str>,
+    bridge: Option<&str>,
+    interface: Option<&str>,
+) -> Option<(String, Fragment)> {
+    let names = [("bridge", bridge), ("interface", interface)];
+    let entries: Vec<(String, Fragment)> = names
+        .into_iter()
+        .filter_map(|(key, name)| Some((key.to_owned(), Fragment::Text(name?.to_owned()))))
+        .collect();
+    let value = match uplink {
+        Some(word) => Fragment::Text(word.to_owned()),
+        None if entries.is_empty() => return None,
+        None => Fragment::Map(entries),
+    };
+    Some(("uplink".to_owned(), value))
+}
+
 pub(super) fn hub(hub: &Hub) -> anyhow::Result<()> {
     match &hub.command {
-        HubCommand::Add { name, network, uplink, default } => {
+        HubCommand::Add { name, network, uplink, bridge, interface, range, lan_dhcp, default } => {
+            let mut keys = Vec::new();
+            keys.extend(plugged_into(uplink.as_deref(), bridge.as_deref(), interface.as_deref()));
+            if *lan_dhcp {
+                keys.push(("address".to_owned(), Fragment::Word("lan-dhcp".to_owned())));
+            }
+            if let Some(range) = range {
+                let range = Fragment::Word(format!("{}-{}", range.first(), range.last()));
+                keys.push(("dhcp".to_owned(), Fragment::Map(vec![("range".to_owned(), range)])));
+            }
             let first = || {
                 let mut entropy = Entropy::from_system().context("the system has no randomness for a key")?;
                 Ok(first_run::without_hubs(&mut entropy))
@@ -71,10 +111,6 @@ pub(super) fn hub(hub: &Hub) -> anyhow::Result<()> {
                         host::free_network_besides(&used.collect::<Vec<_>>())
                     }
                 };
-                let keys = match uplink.as_str() {
-                    "nat" => Vec::new(),
-                    other => vec![("uplink".to_owned(), Fragment::Text(other.to_owned()))],
-                };
                 let network = network.to_string();
                 document.add_hub(&NewHub { name, network: network.clone(), keys })?;
                 if *default {
@@ -88,7 +124,8 @@ pub(super) fn hub(hub: &Hub) -> anyhow::Result<()> {
         HubCommand::Del { name } => hub.target.edit(None, |document| Ok(document.delete_hub(name)?)),
         HubCommand::List { json } => {
             let (_, loaded) = hub.target.read()?;
-            let config = loaded.config;
+            let mut config = loaded.config;
+            config.settle_uplinks(tap::is_available());
             let default = config.default_hub().map(|hub| hub.name.as_str());
             let mut rows = Vec::new();
             for hub in &config.hubs {

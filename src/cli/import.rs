@@ -1,6 +1,6 @@
 //! `sekisho import`: from another server's configuration to one of ours.
 
-use super::{say, show};
+use super::{counted, say, show};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use sekisho::{
@@ -51,10 +51,11 @@ pub(super) fn import(wanted: &Import) -> anyhow::Result<()> {
     }
     let users: usize = found.hubs.iter().map(|hub| hub.users.len()).sum();
     say(&format!(
-        "sekisho: imported {} hubs, {users} users, {} keys; {} things were not taken over",
-        found.hubs.len(),
-        found.psks.len(),
-        found.left_out.len()
+        "sekisho: imported {}, {}, {}; not taken over: {}",
+        counted(found.hubs.len(), "hub"),
+        counted(users, "user"),
+        counted(found.psks.len(), "key"),
+        counted(found.left_out.len(), "thing")
     ));
     for line in &found.left_out {
         say(&format!("  - {line}"));

@@ -173,6 +173,11 @@ fn show(text: &str) {
     }
 }
 
+/// A number of things in words: `1 hub`, `2 hubs`.
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +205,8 @@ mod tests {
             "sekisho user list --json",
             "sekisho user disable jiro",
             "sekisho hub add GUESTS --network 10.61.0.0/24 --uplink none --default",
+            "sekisho hub add OFFICE --bridge br0 --interface eth1 --range 192.168.1.200-192.168.1.250",
+            "sekisho hub add OFFICE --interface eth1 --lan-dhcp",
             "sekisho hub del GUESTS",
             "sekisho psk rotate --until 2099-12-31 --hub GUESTS",
             "sekisho psk list --show",
@@ -213,6 +220,13 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
-        assert!(Cli::try_parse_from(["sekisho", "run"]).is_err());
+        for line in [
+            "sekisho run",
+            "sekisho hub add A --uplink nat --bridge br0",
+            "sekisho hub add A --interface eth1 --lan-dhcp --range 10.0.0.5-10.0.0.9",
+            "sekisho profile jiro --for beos",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 }

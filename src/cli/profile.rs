@@ -2,7 +2,10 @@
 
 use super::{edit_file::Target, say, show, user};
 use anyhow::{Context as _, anyhow, bail};
-use clap::{Args, ValueEnum};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use qrcode::{QrCode, render::unicode};
 use sekisho::{
     config::{Config, Credential, Network},
@@ -20,8 +23,8 @@ pub(super) struct Profile {
     #[arg(value_name = "USER")]
     user: String,
     /// The system of the device.
-    #[arg(long = "for", value_name = "SYSTEM")]
-    system: For,
+    #[arg(long = "for", value_name = "SYSTEM", value_parser = system())]
+    system: System,
     /// The name or address that the device dials [default: this host's address]
     #[arg(long, value_name = "NAME|ADDRESS")]
     server: Option<String>,
@@ -45,34 +48,15 @@ pub(super) struct Profile {
     qr: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum For {
-    Ios,
-    Macos,
-    Windows,
-    Android,
-    Linux,
-    Chromeos,
-}
-
-impl From<For> for System {
-    fn from(system: For) -> Self {
-        match system {
-            For::Ios => Self::Ios,
-            For::Macos => Self::Macos,
-            For::Windows => Self::Windows,
-            For::Android => Self::Android,
-            For::Linux => Self::Linux,
-            For::Chromeos => Self::Chromeos,
-        }
-    }
+fn system() -> impl TypedValueParser<Value = System> {
+    PossibleValuesParser::new(System::ALL.map(System::name)).try_map(|name| name.parse::<System>())
 }
 
 pub(super) fn profile(wanted: &Profile) -> anyhow::Result<()> {
     let (document, loaded) = wanted.target.read()?;
     let (hub, name) = user::find(&document, &wanted.user, None)?;
     let account = account(wanted, &loaded.config, &hub, &name)?;
-    let made = profile::make(wanted.system.into(), &account);
+    let made = profile::make(wanted.system, &account);
     if let Some(directory) = &wanted.out {
         config_file::make_private_dir(directory)
             .with_context(|| format!("cannot make the directory {}", directory.display()))?;
@@ -103,8 +87,7 @@ pub(super) fn profile(wanted: &Profile) -> anyhow::Result<()> {
 }
 
 fn account(wanted: &Profile, config: &Config, hub: &str, name: &str) -> anyhow::Result<Account> {
-    let index = config.hubs.iter().position(|other| other.name == hub).context("there is no such hub")?;
-    let hub = config.hubs.get(index).context("there is no such hub")?;
+    let hub = config.hub(hub).context("there is no such hub")?;
     let user = hub.user(name).ok_or_else(|| anyhow!("hub {} has no user {name}", hub.name))?;
     let password = match &user.credential {
         Credential::Password(password) if !wanted.no_password => {
@@ -112,10 +95,7 @@ fn account(wanted: &Profile, config: &Config, hub: &str, name: &str) -> anyhow::
         }
         _ => None,
     };
-    // The key without an end before one that expires.
-    let opens = config.ipsec.psks.iter().filter(|psk| psk.hub.is_none() || psk.hub == Some(index));
-    let psk = opens.min_by_key(|psk| psk.until.is_some());
-    let psk = psk.with_context(|| format!("no key of `ipsec.psk` opens hub {}", hub.name))?;
+    let psk = config.psk_for(hub).with_context(|| format!("no key of `ipsec.psk` opens hub {}", hub.name))?;
     let listens = config.listen.addresses.iter().copied().find(|address| !address.is_unspecified());
     let address = listens.or_else(host::likely_address);
     let server = match (&wanted.server, address) {
@@ -126,7 +106,7 @@ fn account(wanted: &Profile, config: &Config, hub: &str, name: &str) -> anyhow::
     if server.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '\\')) {
         bail!("{server:?} is no server's name or address");
     }
-    let is_default = config.default_hub == Some(index);
+    let is_default = config.default_hub().is_some_and(|default| default.name == hub.name);
     Ok(Account {
         name: wanted.name.clone(),
         server,

@@ -335,6 +335,7 @@ impl List {
         if old.uplink_rules != new.uplink_rules {
             self.push(at(".uplink_rules"), "other rules", Touches::Nobody, Effect::Now);
         }
+        self.field(&at(".targets"), joined(&old.targets), joined(&new.targets), Effect::Now);
         if old.access_list != new.access_list {
             let what = format!("{} rules -> {} rules", old.access_list.len(), new.access_list.len());
             self.push(at(".access_list"), what, Touches::Nobody, Effect::Now);

@@ -52,6 +52,14 @@ impl Config {
         find(&self.hubs, name, |hub| &hub.name)
     }
 
+    /// The key that the users of a hub are told: one without an end before one that expires.
+    #[must_use]
+    pub fn psk_for(&self, hub: &Hub) -> Option<&Psk> {
+        let index = self.hubs.iter().position(|other| other.name == hub.name);
+        let opens = self.ipsec.psks.iter().filter(|psk| psk.hub.is_none() || psk.hub == index);
+        opens.min_by_key(|psk| psk.until.is_some())
+    }
+
     /// The routers that have a leg in a hub, with that leg.
     pub fn routers_in<'a>(&'a self, hub: &'a str) -> impl Iterator<Item = (&'a Router, &'a Leg)> {
         let leg = move |router: &'a Router| Some((router, router.legs.iter().find(|leg| leg.hub == hub)?));
@@ -201,6 +209,8 @@ pub struct Hub {
     pub uplink: Uplink,
     /// What may come in from there: at least one MAC address and one broadcast a second.
     pub uplink_rules: UplinkRules,
+    /// Hosts that must answer from inside it, none twice; nothing but `sekisho doctor` asks for them.
+    pub targets: Vec<Ipv4Addr>,
     /// How much there may be of what, at least 1 of each.
     pub limits: HubLimits,
     /// Whether it may be watched.

@@ -240,6 +240,9 @@ with_rules! {
         /// What may come in from there.
         #[serde(default)]
         pub uplink_rules: UplinkRules,
+        /// Hosts that `sekisho doctor` expects to answer from inside the hub.
+        #[serde(default)]
+        pub targets: Vec<Ipv4Addr>,
         /// How much there may be of what.
         #[serde(default)]
         pub limits: HubLimits,

@@ -4,6 +4,7 @@
 //! it sends.
 
 pub mod filter;
+pub mod lan;
 pub mod probe;
 pub mod stun;
 

@@ -62,6 +62,14 @@ pub fn is_dns_answer(message: &[u8], id: u16) -> bool {
         if u16::from_be_bytes([i0, i1]) == id && flags & 0x80 != 0 && code & 0x0f == 0)
 }
 
+/// Who answers the question with this ID, if this IP packet is an answer.
+#[must_use]
+pub fn dns_answer_from(packet: &[u8], id: u16) -> Option<Ipv4Addr> {
+    let ip = Ipv4::parse(packet).ok()?;
+    let udp = ip.udp().filter(|udp| udp.source == 53)?;
+    is_dns_answer(udp.payload, id).then_some(ip.source)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -452,6 +452,10 @@ impl Peer {
         let frames = &mut cx.out.frames;
         member.vnic.announce(&mut |buf: PacketBuf| frames.push(Frame { from: port, buf }));
         seat.attempt.reach(now, Stage::LinkUp);
+        if !params.address_taken {
+            // Its first packet from there would refute it.
+            seat.attempt.suspect(Cause::AddressRefused);
+        }
         {
             let attempt = &seat.attempt;
             let detail = attempt.detail();

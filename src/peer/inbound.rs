@@ -93,9 +93,13 @@ impl Peer {
                 }
                 seat.meter.inbound(buf.len());
                 seat.meter.used(cx.millis);
-                if !std::mem::replace(&mut member.talked, true) {
+                // What comes from another address than its own is no traffic yet.
+                if !member.talked && buf.get(12..16) == Some(&member.address.octets()[..]) {
+                    member.talked = true;
                     seat.attempt.reach(cx.now, Stage::Traffic);
                 }
+                seat.note_question(cx.now, &buf);
+                let State::Joined(member) = &mut seat.state else { return Err(Drop::PppNotOpen) };
                 let port = member.port;
                 let frames = &mut cx.out.frames;
                 member.vnic.send_ip(cx.now, &member.view, buf, &mut |buf| {

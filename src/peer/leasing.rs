@@ -8,9 +8,13 @@ use crate::packet::{Drop, PacketBuf};
 use crate::ppp::{self, AddressGrant};
 use crate::story::Cause;
 use crate::vnic::dhcp::{Client, Event, Identity, Lease};
+use std::time::Duration;
 
 /// Hardware type Ethernet: with the MAC address behind it, an identifier that administrators of LANs know.
 const ETHERNET: u8 = 1;
+
+/// After so long without an address the LAN's silence is the likely cause, though it may answer yet.
+const SUSPICIOUS: Duration = Duration::from_secs(3);
 
 impl Peer {
     /// The link has its port: the LAN is asked for an address.
@@ -58,9 +62,11 @@ impl Peer {
     }
 
     pub(super) fn lease_timeout(&mut self, cx: &mut Context<'_>, session: SessionKey) {
-        let Some((port, client)) = self.seat(session).and_then(|seat| client_of(&mut seat.state)) else {
-            return;
-        };
+        let Some(seat) = self.seat(session) else { return };
+        if matches!(seat.state, State::Leasing(_)) && seat.attempt.stuck_for(cx.now) >= SUSPICIOUS {
+            seat.attempt.suspect(Cause::LanDhcpSilent);
+        }
+        let Some((port, client)) = client_of(&mut seat.state) else { return };
         let frames = &mut cx.out.frames;
         let event = client.handle_timeout(cx.now, &mut |buf| frames.push(Frame { from: port, buf }));
         self.lease_event(cx, session, event);

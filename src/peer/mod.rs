@@ -13,6 +13,7 @@ mod leasing;
 mod life;
 mod meter;
 mod mtu;
+mod names;
 mod outbound;
 mod outbox;
 mod pace;

@@ -66,6 +66,7 @@ impl Peer {
         seat.meter.outbound(packet.len());
         if seat.is_for_it_alone(&packet) {
             seat.meter.used(cx.millis);
+            seat.note_answer(&packet);
         }
         seat.link.put_data(&mut packet)?;
         self.send_ppp(cx, session, packet)

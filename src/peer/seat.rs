@@ -1,11 +1,12 @@
 //! One PPP link of a peer and, once its user is known, its place on a hub.
 
+use super::names::NameServers;
 use super::pace::{Pace, Rates};
 use super::{LanPlace, Meter, Place};
 use crate::hub::{PortId, View};
 use crate::l2tp::SessionKey;
 use crate::ppp::Link;
-use crate::story::Attempt;
+use crate::story::{Attempt, Cause};
 use crate::vnic::{self, Vnic, dhcp};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -42,6 +43,33 @@ impl Seat {
         member.down_pace.as_mut().is_none_or(|pace| pace.take(now, bytes))
     }
 
+    /// A packet of the client is on its way into the hub: is it one more question that its name servers leave unanswered?
+    pub(super) fn note_question(&mut self, now: Instant, packet: &[u8]) {
+        let State::Joined(member) = &mut self.state else { return };
+        if !member.names.asked(now, packet) {
+            return;
+        }
+        self.attempt.suspect(Cause::DnsUnreachable);
+        let note = member.names.note();
+        tracing::info!(user = %self.attempt.detail().user, hub = %self.attempt.detail().hub, note, "name servers are silent");
+        let detail = self.attempt.detail_mut();
+        if detail.note.is_empty() {
+            detail.note = note;
+        }
+    }
+
+    /// A packet is on its way to the client: do its name servers answer after all?
+    pub(super) fn note_answer(&mut self, packet: &[u8]) {
+        let State::Joined(member) = &mut self.state else { return };
+        if member.names.answered(packet) {
+            self.attempt.absolve(Cause::DnsUnreachable);
+            let note = member.names.note();
+            if self.attempt.detail().note == note {
+                self.attempt.detail_mut().note.clear();
+            }
+        }
+    }
+
     /// Whether an IPv4 packet goes to the device's own address.
     pub(super) fn is_for_it_alone(&self, packet: &[u8]) -> bool {
         let State::Joined(member) = &self.state else { return false };
@@ -76,6 +104,8 @@ pub(super) struct Member {
     pub(super) up: bool,
     /// Whether the client has sent anything.
     pub(super) talked: bool,
+    /// Whether the name servers that it was given answer it.
+    pub(super) names: NameServers,
     /// Who keeps an address of the LAN.
     pub(super) lease: Option<Box<dhcp::Client>>,
 }
@@ -101,6 +131,7 @@ impl Member {
             rates: Rates::default(),
             up: false,
             talked: false,
+            names: NameServers::new(grant.dns),
             lease: None,
         };
         member.vnic.set_routes(routes);

@@ -16,12 +16,19 @@ pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
             detail.client = hint.to_string();
             detail.ike = suite.to_string();
         }
-        ike::Event::Progress(Progress::KeysExchanged { nat }) => attempt.detail_mut().nat = describe_nat(nat),
+        ike::Event::Progress(Progress::KeysExchanged { nat }) => {
+            attempt.floats = nat.udp();
+            attempt.detail_mut().nat = describe_nat(nat);
+        }
         ike::Event::Progress(Progress::Phase2Started { suite, .. }) => {
             attempt.detail_mut().esp = suite.to_string()
         }
         ike::Event::Refused(refusal) => {
-            let cause = cause_of_refusal(refusal);
+            // Without a NAT it would have gone on where it had begun.
+            let cause = match cause_of_refusal(refusal) {
+                Cause::NoNatT if !attempt.floats => Cause::IkeUnfinished,
+                cause => cause,
+            };
             attempt.suspect(cause);
             attempt.guesses = attempt.guesses.saturating_add(u16::from(cause == Cause::WrongPsk));
             let detail = attempt.detail_mut();

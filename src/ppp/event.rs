@@ -101,6 +101,8 @@ pub struct LinkParams {
     pub pfc: bool,
     /// Whether the peer takes frames without FF 03.
     pub acfc: bool,
+    /// Server role: whether the client has named the address that it was given, rather than none in the end.
+    pub address_taken: bool,
 }
 
 /// The address that a client gets, and what it should know besides.

@@ -19,6 +19,8 @@ pub struct Habits {
     pub instead: Option<AuthProtocol>,
     /// Options of its IPCP request, in order.
     pub ipcp: Vec<IpcpOption>,
+    /// Keeps to the address that its IPCP request names, whatever the server says.
+    pub stubborn: bool,
     /// Configure-Requests of other protocols that it sends once the network phase begins: protocol and options.
     pub noise: Vec<(Protocol, Vec<u8>)>,
     /// Texts that it sends as LCP Identification once LCP is open.
@@ -50,6 +52,7 @@ impl Habits {
                 IpcpOption::Dns1(ANY),
                 IpcpOption::Dns2(ANY),
             ],
+            stubborn: false,
             noise: vec![(
                 Protocol::CCP,
                 // Deflate, deflate by its draft number, BSD compress.
@@ -105,6 +108,7 @@ impl Habits {
                 IpcpOption::Dns2(ANY),
                 IpcpOption::Wins2(ANY),
             ],
+            stubborn: false,
             noise: vec![
                 // MPPC and MPPE, stateless, all strengths.
                 (Protocol::CCP, vec![18, 6, 1, 0, 0, 0xe1]),
@@ -133,6 +137,12 @@ impl Habits {
         self.instead = auth.first().map(|method| method.protocol());
         self.auth = auth.to_vec();
         self
+    }
+
+    /// The same client with an address that it does not give up.
+    #[must_use]
+    pub fn with_stubborn_address(self, address: Ipv4Addr) -> Self {
+        Self { stubborn: true, ..self.with_address(address) }
     }
 
     /// The same client with an address of its own.

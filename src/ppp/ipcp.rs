@@ -23,8 +23,17 @@ pub(super) struct Ipcp {
 
 #[derive(Debug)]
 enum Side {
-    Server { grant: Option<AddressGrant>, stubborn: u8, hints: u8 },
-    Client { peer: Ipv4Addr },
+    Server {
+        grant: Option<AddressGrant>,
+        stubborn: u8,
+        hints: u8,
+        named: bool,
+    },
+    /// `own`: the address that it keeps whatever the server says.
+    Client {
+        peer: Ipv4Addr,
+        own: Option<Ipv4Addr>,
+    },
 }
 
 impl Ipcp {
@@ -32,12 +41,21 @@ impl Ipcp {
     pub(super) fn server(gateway: Option<Ipv4Addr>, grant: Option<AddressGrant>) -> Self {
         let gateway = grant.map(|grant| grant.gateway).or(gateway);
         let wishes = gateway.map(IpcpOption::Address).into_iter().collect();
-        Self { wishes, side: Side::Server { grant, stubborn: 0, hints: 0 } }
+        Self { wishes, side: Side::Server { grant, stubborn: 0, hints: 0, named: true } }
     }
 
-    /// A client's: options as its habits have them.
-    pub(super) fn client(options: &[IpcpOption]) -> Self {
-        Self { wishes: options.to_vec(), side: Side::Client { peer: Ipv4Addr::UNSPECIFIED } }
+    /// A client's: options as its habits have them. A stubborn one keeps to the address that they name.
+    pub(super) fn client(options: &[IpcpOption], stubborn: bool) -> Self {
+        let address = |option: &IpcpOption| {
+            if let IpcpOption::Address(address) = option { Some(*address) } else { None }
+        };
+        let own = options.iter().find_map(address).filter(|_| stubborn);
+        Self { wishes: options.to_vec(), side: Side::Client { peer: Ipv4Addr::UNSPECIFIED, own } }
+    }
+
+    /// Server role: whether the client has named the address that it was given.
+    pub(super) const fn address_taken(&self) -> bool {
+        matches!(self.side, Side::Server { named: true, .. })
     }
 
     /// The address and the name servers that both sides have acknowledged: ours, the peer's, DNS.
@@ -52,7 +70,7 @@ impl Ipcp {
             }
         }
         match self.side {
-            Side::Client { peer } => (own, peer, dns),
+            Side::Client { peer, own: kept } => (kept.unwrap_or(own), peer, dns),
             Side::Server { .. } => (Ipv4Addr::UNSPECIFIED, own, dns),
         }
     }
@@ -79,12 +97,15 @@ impl ControlProtocol for Ipcp {
 
     fn judge(&mut self, options: &[u8]) -> Result<Verdict, wire::Error> {
         match &mut self.side {
-            Side::Server { grant: Some(grant), hints, .. } => judge_client(options, grant, hints),
+            Side::Server { grant: Some(grant), hints, named, .. } => {
+                *named = Self::asked(options).is_some();
+                judge_client(options, grant, hints)
+            }
             Side::Server { grant: None, .. } => {
                 raw_options(options).try_for_each(|option| option.map(|_| ()))?;
                 Ok(Verdict::Wait)
             }
-            Side::Client { peer } => judge_server(options, peer),
+            Side::Client { peer, .. } => judge_server(options, peer),
         }
     }
 
@@ -92,6 +113,8 @@ impl ControlProtocol for Ipcp {
         for raw in raw_options(options) {
             let wanted = IpcpOption::from_raw(raw?);
             match &mut self.side {
+                // pppd with an address of its own, and without `ipcp-accept-local`.
+                Side::Client { own: Some(_), .. } if matches!(wanted, IpcpOption::Address(_)) => {}
                 Side::Client { .. } => {
                     let same_kind = |wish: &&mut IpcpOption| kind(wish) == kind(&wanted);
                     match self.wishes.iter_mut().find(same_kind) {

@@ -11,6 +11,8 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
+use std::str::FromStr;
+
 /// A system with a client for L2TP/IPsec.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum System {
@@ -26,6 +28,38 @@ pub enum System {
     Linux,
     /// ChromeOS.
     Chromeos,
+}
+
+impl System {
+    /// Every system.
+    pub const ALL: [Self; 6] =
+        [Self::Ios, Self::Macos, Self::Windows, Self::Android, Self::Linux, Self::Chromeos];
+
+    /// Its name, as it is typed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ios => "ios",
+            Self::Macos => "macos",
+            Self::Windows => "windows",
+            Self::Android => "android",
+            Self::Linux => "linux",
+            Self::Chromeos => "chromeos",
+        }
+    }
+}
+
+/// No system of this name has a client for L2TP/IPsec that we know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("one of ios, macos, windows, android, linux, chromeos")]
+pub struct UnknownSystem;
+
+impl FromStr for System {
+    type Err = UnknownSystem;
+
+    fn from_str(name: &str) -> Result<Self, UnknownSystem> {
+        Self::ALL.into_iter().find(|system| system.name() == name).ok_or(UnknownSystem)
+    }
 }
 
 /// What a client must know.

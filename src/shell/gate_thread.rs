@@ -189,9 +189,11 @@ impl GateThread {
     }
 
     fn send_away(&mut self, guest: Option<(Guest, Instant)>) {
-        if let Some(config) = guest.and_then(|(guest, _)| guest::dismiss(self.gatehouse.config(), &guest)) {
+        let Some((guest, _)) = guest else { return };
+        if let Some(config) = guest::dismiss(self.gatehouse.config(), &guest) {
             self.put(config);
         }
+        guest.forget(&mut self.gatehouse);
     }
 
     /// Puts a configuration in force that differs in users alone.

@@ -4,6 +4,9 @@
 use crate::config::{Config, Credential, Rules, Secret, Terms, User};
 use crate::control::{GuestRow, Kind, Refusal};
 use crate::entropy::Entropy;
+use crate::gatehouse::Gatehouse;
+use crate::hub::Hub;
+use crate::hub::lease::{Key, Lease};
 use crate::identity::{folded, same_name};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -17,6 +20,20 @@ pub(super) const STAY: Duration = Duration::from_secs(60);
 pub(super) struct Guest {
     hub: String,
     user: String,
+}
+
+impl Guest {
+    /// Gives back what is kept for those who may come again: this one has a new name each time.
+    pub(super) fn forget(&self, gatehouse: &mut Gatehouse) {
+        let hub = gatehouse.hub_named(&self.hub).and_then(|id| gatehouse.hub_mut(id));
+        let Some(leases) = hub.map(Hub::leases_mut) else { return };
+        let own = folded(&self.user);
+        let is_own = |lease: &&Lease| matches!(&*lease.key, Key::Link { user, .. } if **user == *own);
+        let address = leases.leases(None).find(is_own).map(|lease| lease.address);
+        if let Some(address) = address {
+            leases.free(address);
+        }
+    }
 }
 
 /// The configuration with a guest in `hub`.

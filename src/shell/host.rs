@@ -156,11 +156,21 @@ pub fn name_servers() -> Vec<IpAddr> {
     files.into_iter().map(servers).find(|servers| !servers.is_empty()).unwrap_or_default()
 }
 
+/// The name servers that this host asks, loopback ones among them.
+#[must_use]
+pub fn own_name_servers() -> Vec<IpAddr> {
+    listed_in_resolv_conf(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default()).take(3).collect()
+}
+
 fn parse_resolv_conf(text: &str) -> Vec<IpAddr> {
+    let reachable = |address: &IpAddr| !address.is_loopback() && !address.is_unspecified();
+    listed_in_resolv_conf(text).filter(reachable).take(4).collect()
+}
+
+fn listed_in_resolv_conf(text: &str) -> impl Iterator<Item = IpAddr> {
     let server =
         |line: &str| line.trim().strip_prefix("nameserver")?.split_ascii_whitespace().next()?.parse().ok();
-    let reachable = |address: &IpAddr| !address.is_loopback() && !address.is_unspecified();
-    text.lines().filter_map(server).filter(reachable).take(4).collect()
+    text.lines().filter_map(server)
 }
 
 #[cfg(test)]

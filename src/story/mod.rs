@@ -103,8 +103,10 @@ pub struct Attempt {
     suspected: Option<Cause>,
     /// Different proofs of a key that were wrong.
     pub guesses: u16,
-    /// What the gatehouse has been told last: where the client is, how far it got, what is suspected.
-    told: Option<(Path, Stage, Option<Cause>)>,
+    /// There is a NAT, so that what the client says next comes on port 4500, if it comes.
+    pub floats: bool,
+    /// What the gatehouse has been told last: where the client is, how far it got, what is suspected, whether it floats.
+    told: Option<(Path, Stage, Option<Cause>, bool)>,
     /// The rest, which most of a session's life nobody looks at.
     detail: Arc<Detail>,
 }
@@ -221,6 +223,7 @@ impl Attempt {
             reached,
             suspected: None,
             guesses: 0,
+            floats: false,
             told: None,
             detail: Arc::default(),
         }
@@ -284,7 +287,7 @@ impl Attempt {
     /// A copy for whoever follows the attempt, if there is something new since the last one: another stage, another
     /// suspicion, another place.
     pub fn news(&mut self) -> Option<Box<Self>> {
-        let news = Some((self.path, self.stage, self.suspected));
+        let news = Some((self.path, self.stage, self.suspected, self.floats));
         (std::mem::replace(&mut self.told, news) != news).then(|| Box::new(self.clone()))
     }
 
@@ -334,6 +337,7 @@ impl Attempt {
             return cause;
         }
         match self.stage {
+            Stage::Ike if self.floats => Cause::NoNatT,
             Stage::Ike => Cause::IkeUnfinished,
             Stage::IkeUp => Cause::NoQuickMode,
             Stage::IpsecUp => Cause::NoL2tp,

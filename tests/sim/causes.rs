@@ -305,6 +305,118 @@ fn an_ikev2_client_is_told_and_recorded() {
     assert_eq!(answers, 1);
 }
 
+/// Two ways in which the sides can part over L2TP: the client demands what is not known here, or a proof of ours that
+/// nobody has configured.
+#[test]
+fn refused_l2tp_is_named_with_its_reason() {
+    use sekisho::wire::avp::{AttributeType, Avp, Value};
+    for (avp, note) in [
+        (Avp::mandatory(Value::Passed(AttributeType(199), b"?")), "attribute 0/199"),
+        (Avp::mandatory(Value::Challenge(b"prove yourself")), "tunnel secret"),
+    ] {
+        let mut world = World::new();
+        let mut profile = Profile::strongswan();
+        Arc::make_mut(&mut profile.lac).sccrq.push(avp);
+        let client = at_home(&mut world, profile, "jiro");
+        world.fail_to_connect(client);
+        let story = world.gateway().last_story();
+        assert_eq!(story.cause, Cause::L2tpRefused, "{note}");
+        assert!(story.detail.note.contains(note), "{}", story.detail.note);
+        assert_clean(&mut world);
+    }
+}
+
+/// A client with an address of its own that it does not give up: IPCP ends without an agreement about it, and nothing that
+/// it then sends is let in.
+#[test]
+fn a_client_that_keeps_its_own_address_is_named() {
+    let mut world = World::new();
+    let mut profile = Profile::strongswan();
+    profile.ppp = profile.ppp.with_stubborn_address("10.9.9.9".parse().unwrap());
+    let client = at_home(&mut world, profile, "jiro");
+    world.connect(client);
+    assert!(!world.ping(client, crate::world::OFFICE_GATEWAY));
+    let running = world.gateway().gatehouse.stories().running(None).next().unwrap();
+    assert_eq!(running.suspected(), Some(Cause::AddressRefused));
+    world.stop(client);
+    assert_eq!(world.gateway().causes(), [Cause::AddressRefused]);
+}
+
+/// The name servers that a client was given say nothing: it asks and asks. An answer takes the suspicion back.
+#[test]
+fn silent_name_servers_are_named_until_they_answer() {
+    use sekisho::wire::inet::udp_packet;
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    let own = (world.connect(client).address, 50_000);
+    let server = (crate::world::OFFICE_GATEWAY, 53);
+    let suspected = |world: &World| {
+        let running = world.gateway().gatehouse.stories().running(None).next().unwrap();
+        (running.suspected(), running.detail().note.clone())
+    };
+    for wait in [1, 1, 2, 1] {
+        assert_eq!(suspected(&world).0, None);
+        world.send_ip(client, udp_packet(own, server, b"where is it?"));
+        world.run_for(Duration::from_secs(wait));
+    }
+    assert_eq!(suspected(&world), (Some(Cause::DnsUnreachable), "no answer from 10.60.0.1".to_owned()));
+    world.send_from_uplink(crate::traffic::OFFICE, udp_packet(server, own, b"there"));
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(suspected(&world), (None, String::new()));
+    // It falls silent again, and that is what the user leaves for.
+    for _ in 0..3 {
+        world.send_ip(client, udp_packet(own, server, b"where is it?"));
+        world.run_for(Duration::from_secs(2));
+    }
+    world.stop(client);
+    assert_eq!(world.gateway().causes(), [Cause::DnsUnreachable]);
+}
+
+/// Servers that the client was not given are its own affair.
+#[test]
+fn questions_to_other_name_servers_prove_nothing() {
+    use sekisho::wire::inet::udp_packet;
+    let mut world = World::new();
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    let own = (world.connect(client).address, 50_000);
+    for _ in 0..10 {
+        world.send_ip(client, udp_packet(own, ("9.9.9.9".parse().unwrap(), 53), b"where is it?"));
+        world.run_for(Duration::from_secs(1));
+    }
+    world.stop(client);
+    assert_eq!(world.gateway().causes(), [Cause::PeerLeft]);
+}
+
+/// A flood of first messages takes the place of a client that was on its way: it comes in when it tries again, and the story
+/// says what had happened.
+#[test]
+fn a_client_that_a_flood_turned_away_is_told_so() {
+    let mut world = World::with(Office::default().top("limits: { half_open: 64 }"));
+    let client = at_home(&mut world, Profile::windows10(), "jiro");
+    flooded(&mut world, client);
+    assert!(world.gateway().causes().contains(&Cause::FloodProtection), "{:?}", world.gateway().causes());
+    world.lose_nothing();
+    world.run_for(Duration::from_secs(60));
+    world.connect(client);
+}
+
+/// The client's first message arrives and nothing else of it, and then those of two hundred others who never go on.
+pub fn flooded(world: &mut World, client: ClientId) {
+    world.listen();
+    world.lose(|direction, _| direction == Direction::FromGateway);
+    world.start(client);
+    world.run_for(Duration::from_millis(200));
+    let heard = world.heard();
+    let (_, first) = heard.iter().find(|(direction, _)| *direction == Direction::ToGateway).unwrap();
+    for n in 0..200_u8 {
+        let mut forged = first.clone();
+        forged.from = format!("192.0.2.{n}:500").parse().unwrap();
+        forged.bytes[0] ^= n.wrapping_add(1);
+        world.inject(forged);
+    }
+    world.run_for(Duration::from_millis(50));
+}
+
 /// What runs is followed stage by stage, and leads from the session to its story.
 #[test]
 fn a_running_attempt_is_followed_to_its_traffic() {

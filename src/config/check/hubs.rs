@@ -1,7 +1,7 @@
 //! Rules of the hubs: names, networks, ranges.
 
 use super::{Check, Path, in_order, model, same_name, schema};
-use crate::config::{AddressSource, HubLimits, Limit, Network};
+use crate::config::{AddressSource, HubLimits, Limit, Network, Uplink};
 use std::net::Ipv4Addr;
 
 impl Check<'_> {
@@ -77,6 +77,7 @@ impl Check<'_> {
         self.hub_limits(&path.key("limits"), hub.limits);
         self.note(&path.key("note"), hub.note.as_deref());
         let access_list = self.access_list(&path.key("access_list"), hub, &users);
+        let targets = self.targets(&path.key("targets"), hub);
         let (name, uplink, uplink_rules) = (name.to_owned(), hub.uplink.clone(), hub.uplink_rules);
         model::Hub {
             name,
@@ -87,11 +88,37 @@ impl Check<'_> {
             dhcp,
             uplink,
             uplink_rules,
+            targets,
             limits: hub.limits,
             monitor: true,
             access_list,
             users,
         }
+    }
+
+    /// Hosts that can be asked: behind no uplink there is nobody.
+    fn targets(&mut self, path: &Path, hub: &schema::Hub) -> Vec<Ipv4Addr> {
+        let mut targets: Vec<Ipv4Addr> = Vec::new();
+        for (index, target) in hub.targets.iter().enumerate() {
+            let at = path.index(index);
+            if target.is_unspecified()
+                || target.is_multicast()
+                || target.is_broadcast()
+                || target.is_loopback()
+            {
+                self.error(&at, format!("{target} cannot be the address of a host"), None);
+            } else if targets.contains(target) {
+                self.warn(&at, format!("{target} is in the list already"), None);
+            } else {
+                targets.push(*target);
+            }
+        }
+        if hub.uplink == Uplink::None && !targets.is_empty() {
+            let hint =
+                Some("`uplink: none` leads to no host: take the key out, or plug the hub into something");
+            self.warn(path, "nobody but other clients can answer".to_owned(), hint);
+        }
+        targets
     }
 
     fn hub_limits(&mut self, path: &Path, limits: HubLimits) {

@@ -242,7 +242,7 @@ impl Document {
             Kind::Map(entries, Layout::Block) => {
                 let first = entries.first().ok_or_else(|| self.layout(node.range.start))?;
                 let indent = first.key_range.start - self.line_start(first.key_range.start);
-                let end = self.line_end(node.range.end);
+                let end = self.past_comments(self.line_end(node.range.end), indent);
                 let newline = self.newline();
                 let lines = value.entry(key, indent, is_open(value), newline);
                 // The text may end without a line break.
@@ -281,6 +281,19 @@ impl Document {
             }
             _ => Err(self.layout(node.range.start)),
         }
+    }
+
+    /// Comments below a collection that stand deeper than its keys belong to what is in it: they stay there.
+    fn past_comments(&self, mut end: usize, indent: usize) -> usize {
+        while let Some(rest) = self.text[end..].strip_prefix("\r\n").or(self.text[end..].strip_prefix('\n')) {
+            let line = rest.split('\n').next().unwrap_or_default();
+            let deep = line.len() - line.trim_start_matches(' ').len();
+            if deep <= indent || !line[deep..].starts_with('#') {
+                break;
+            }
+            end = self.line_end(self.text.len() - rest.len());
+        }
+        end
     }
 
     fn plan_remove(&self, way: &[Step]) -> Result<Vec<Splice>, EditError> {

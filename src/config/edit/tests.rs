@@ -171,6 +171,22 @@ fn hubs_come_and_go() {
 }
 
 #[test]
+fn comments_stay_with_what_they_are_about() {
+    let text = "ipsec: { psk: kT7nVpQ2xWz9RbHm4cJd }\nhubs:\n  A:\n    network: 10.1.0.0/24\n    users:\n      \
+                jiro: { password: \"kT7nVpQ2xWz9\" }\n      # yas: another one\n\n# About the whole.\n";
+    for newline in ["\n", "\r\n"] {
+        let mut document = document(&text.replace('\n', newline));
+        let keys = vec![("uplink".to_owned(), Fragment::Word("none".to_owned()))];
+        document.add_hub(&NewHub { name: "B", network: "10.62.0.0/24".to_owned(), keys }).unwrap();
+        let lines: Vec<&str> = document.text().lines().collect();
+        let wanted = ["      # yas: another one", "  B:", "    network: 10.62.0.0/24", "    uplink: none"];
+        let at = lines.iter().position(|line| *line == wanted[0]).unwrap();
+        assert_eq!(lines[at..at + 4], wanted, "{}", document.text());
+        assert_eq!(lines[at + 4..], ["default_hub: \"A\"", "", "# About the whole."], "{}", document.text());
+    }
+}
+
+#[test]
 fn keys_are_rotated_in_every_form_of_the_list() {
     let rotation = Rotation { key: "a new key, twenty characters", until: "2099-01-31", hub: None };
     let rotate = |text: &str| {

@@ -68,6 +68,8 @@ pub struct Link {
     reply: Option<Box<Reply>>,
     /// What the client was granted, or (client role) got.
     grant: Option<Box<AddressGrant>>,
+    /// Server role: whether the client has named the address that it was given.
+    address_taken: bool,
     /// Why the link goes down, from the moment when that is decided.
     cause: Option<Box<Cause>>,
     /// Everything that only the negotiation needs.
@@ -98,7 +100,10 @@ impl Setup {
                 let habits = &client.1;
                 let accepted = habits.auth.iter().map(|method| method.protocol()).collect();
                 let submission = Submission::Among(accepted, habits.instead.clone());
-                (Lcp::client(&habits.lcp, submission, entropy.fork()), Ipcp::client(&habits.ipcp))
+                (
+                    Lcp::client(&habits.lcp, submission, entropy.fork()),
+                    Ipcp::client(&habits.ipcp, habits.stubborn),
+                )
             }
         };
         Box::new(Self { entropy, lcp, authentication: None, ipcp, gateway: None, waiting: None })
@@ -141,6 +146,7 @@ impl Link {
             refused: 0,
             reply: None,
             grant: None,
+            address_taken: false,
             cause: None,
             setup: None,
             seed: entropy.array(),
@@ -166,6 +172,7 @@ impl Link {
             auth: self.auth,
             pfc: self.agreed.pfc,
             acfc: self.agreed.acfc,
+            address_taken: self.address_taken,
         })
     }
 

@@ -80,7 +80,7 @@ impl Link {
                 }
             }
             Role::Client(client) => {
-                setup.ipcp = Ipcp::client(&client.1.ipcp);
+                setup.ipcp = Ipcp::client(&client.1.ipcp, client.1.stubborn);
                 self.ipcp.open(&mut ctx, &setup.ipcp);
                 for (protocol, options) in &client.1.noise {
                     ctx.out.send_control(*protocol, Code::CONFIGURE_REQUEST, 1, options);
@@ -162,9 +162,13 @@ impl Link {
         if layer.up() {
             self.phase = Phase::Open;
             self.timers.stop(Timer::Setup);
-            if let (Role::Client(_), Some(setup)) = (&self.role, &self.setup) {
-                let (address, gateway, dns) = setup.ipcp.client_result();
-                self.grant = Some(Box::new(AddressGrant { address, gateway, dns, wins: [None; 2] }));
+            match (&self.role, &self.setup) {
+                (Role::Client(_), Some(setup)) => {
+                    let (address, gateway, dns) = setup.ipcp.client_result();
+                    self.grant = Some(Box::new(AddressGrant { address, gateway, dns, wins: [None; 2] }));
+                }
+                (Role::Server, Some(setup)) => self.address_taken = setup.ipcp.address_taken(),
+                (_, None) => {}
             }
             out.events.extend(self.params().map(Event::Up));
         }

@@ -12,7 +12,7 @@ use crate::wire::ppp::{Code, Protocol};
 use std::time::{Duration, Instant};
 
 /// How long an answer may take.
-const WAIT: Duration = Duration::from_secs(2);
+const WAIT: Duration = Duration::from_millis(1500);
 /// How often each question is put: lines lose packets.
 const TRIES: u8 = 3;
 /// How much shorter than the longest: for ways of 1464, 1420, 1400, 1360, 1280 bytes where 1492 were hoped for, and less.

@@ -108,6 +108,7 @@ fn android_connects_and_leaves() {
         auth: Some(AuthMethod::MsChapV2),
         pfc: true,
         acfc: true,
+        address_taken: true,
     };
     assert_eq!(*params, expected);
     // --> Terminate-Request "User request"  <-- Terminate-Ack

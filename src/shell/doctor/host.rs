@@ -113,15 +113,34 @@ pub(super) fn kernel(config: &Config) -> Vec<Line> {
 
 pub(super) fn forwarding(config: &Config, running: bool) -> Option<Line> {
     const CHECK: &str = "forwarding";
-    config.hubs.iter().find(|hub| hub.uplink == Uplink::Nat)?;
-    let on = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|value| value.trim() != "0");
-    Some(match (on, running) {
-        (true, _) => Line::ok(CHECK, "this host forwards IPv4"),
+    let nat = config.hubs.iter().filter(|hub| hub.uplink.is_nat());
+    let taps: Vec<String> = nat.map(|hub| super::super::uplinks::tap_name(&hub.name)).collect();
+    if taps.is_empty() {
+        return None;
+    }
+    // The kernel asks the interface that a packet came in on: clients' the TAP, answers the way out.
+    let way_out = crate::shell::host::default_route().map(|(interface, _)| interface);
+    let forwards = |interface: &String| {
+        let file = format!("/proc/sys/net/ipv4/conf/{interface}/forwarding");
+        fs::read_to_string(file).is_ok_and(|value| value.trim() == "1")
+    };
+    let shut: Vec<String> = taps.into_iter().chain(way_out).filter(|name| !forwards(name)).collect();
+    Some(match (shut.is_empty(), running) {
+        (true, _) => Line::ok(CHECK, "this host forwards IPv4 between the hubs and the way out"),
         (false, false) => Line::ok(CHECK, "off until the gateway starts, which switches it on"),
         (false, true) => Line::fail(
             CHECK,
-            "somebody has switched forwarding off after the gateway started: clients reach the gateway and nothing behind it",
-            "sudo sysctl -w net.ipv4.ip_forward=1, and look into /etc/sysctl.d for who does it",
+            format!(
+                "somebody has switched forwarding off on {}: clients reach the gateway and nothing behind it",
+                shut.join(", ")
+            ),
+            format!(
+                "{}, and look into /etc/sysctl.d for who does it",
+                shut.iter()
+                    .map(|name| format!("sudo sysctl -w net/ipv4/conf/{name}/forwarding=1"))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            ),
         ),
     })
 }
@@ -157,13 +176,11 @@ pub(super) fn clock() -> Line {
     match said {
         Ok(output) if output.stdout.starts_with(b"no") => Line::warn(
             CHECK,
-            format!("{shown} UTC, not synchronised"),
+            format!("{shown}, not synchronised"),
             "sudo timedatectl set-ntp true, or install chrony",
         ),
-        Ok(output) if output.stdout.starts_with(b"yes") => {
-            Line::ok(CHECK, format!("{shown} UTC, synchronised"))
-        }
-        _ => Line::ok(CHECK, format!("{shown} UTC (whether it is synchronised cannot be seen here)")),
+        Ok(output) if output.stdout.starts_with(b"yes") => Line::ok(CHECK, format!("{shown}, synchronised")),
+        _ => Line::ok(CHECK, format!("{shown} (whether it is synchronised cannot be seen here)")),
     }
 }
 

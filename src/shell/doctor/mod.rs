@@ -1,6 +1,7 @@
 //! `sekisho doctor` looks at the host: files, sockets, other programs. What it means is judged in [`crate::doctor`].
 
 mod host;
+mod lan;
 mod network;
 pub mod self_connect;
 
@@ -46,7 +47,9 @@ pub fn examine(examination: &Examination<'_>) -> Report {
     lines.extend(network::addresses(config, public));
     lines.extend(name.iter().map(|name| network::name(config, name)));
     lines.extend(network::uplink());
+    lines.push(network::internet());
     lines.push(network::name_servers(config));
+    lines.extend(lan::dhcp_servers(config));
     lines.push(host::answers_ping());
     Report { lines }
 }

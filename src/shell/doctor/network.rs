@@ -7,7 +7,7 @@ use crate::entropy::Entropy;
 use crate::shell::host;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::Read as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -25,7 +25,11 @@ pub(super) fn stun(server: &str) -> io::Result<SocketAddr> {
 
 /// Sends a question until `read` understands an answer.
 fn ask<T>(to: SocketAddr, question: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let socket = UdpSocket::bind(if to.is_ipv4() {
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
+    } else {
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
+    })?;
     socket.connect(to)?;
     let mut buffer = [0; 2048];
     for _ in 0..TRIES {
@@ -92,8 +96,7 @@ pub(super) fn name(config: &Config, name: &str) -> Line {
             "an A record with the address that clients dial",
         ),
         Ok(found) => {
-            let list: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
-            let list = list.join(", ");
+            let list = listed(&found.iter().map(SocketAddr::ip).collect::<Vec<_>>());
             if found.iter().any(|address| address.ip() == IpAddr::V4(own)) {
                 Line::ok(CHECK, format!("{name} is {list}"))
             } else if host::is_private(IpAddr::V4(own)) {
@@ -156,13 +159,47 @@ pub(super) fn uplink() -> Vec<Line> {
     lines
 }
 
+/// The gateway's own access to the Internet, as far as it can be seen without asking anybody that this host does not ask
+/// anyway: can its own name servers find those of the root?
+pub(super) fn internet() -> Line {
+    const CHECK: &str = "internet";
+    let servers = host::own_name_servers();
+    if servers.is_empty() {
+        return Line::warn(CHECK, "this host has no name server", "nameserver ADDRESS in /etc/resolv.conf");
+    }
+    match servers.iter().find(|server| resolves(**server)) {
+        Some(server) => Line::ok(CHECK, format!("this host's name server {server} finds those of the root")),
+        None => Line::warn(
+            CHECK,
+            format!("no name server of this host answers ({})", listed(&servers)),
+            "this host's own Internet access: ip route; ping of something outside; /etc/resolv.conf",
+        ),
+    }
+}
+
+/// Whether a name server answers.
+fn resolves(server: impl Into<IpAddr>) -> bool {
+    let id = u16::from_be_bytes(Entropy::from_system().map_or([0x53; 2], |mut entropy| entropy.array()));
+    let to = SocketAddr::from((server.into(), 53));
+    let answered = ask(to, &probe::dns_query(id), |message| probe::is_dns_answer(message, id).then_some(()));
+    matches!(answered, Ok(Some(())))
+}
+
+fn listed<T: ToString>(things: &[T]) -> String {
+    things.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// The name servers that clients are given.
 pub(super) fn name_servers(config: &Config) -> Line {
     const CHECK: &str = "dns";
     let mut servers: Vec<Ipv4Addr> = Vec::new();
+    let mut inside = false;
     for hub in &config.hubs {
         match &hub.dhcp.dns {
-            Dns::Servers(listed) => servers.extend(listed.iter().filter(|server| **server != hub.gateway)),
+            Dns::Servers(listed) => {
+                servers.extend(listed.iter().filter(|server| !hub.network.contains(**server)));
+                inside |= listed.iter().any(|server| hub.network.contains(*server));
+            }
             Dns::OfHost => {
                 servers.extend(host::name_servers().into_iter().filter_map(|server| match server {
                     IpAddr::V4(server) => Some(server),
@@ -173,31 +210,28 @@ pub(super) fn name_servers(config: &Config) -> Line {
     }
     servers.sort_unstable();
     servers.dedup();
+    if servers.is_empty() && inside {
+        return Line::ok(
+            CHECK,
+            "those that clients are given are inside their hubs, where the self-connect asks them",
+        );
+    }
     if servers.is_empty() {
         return Line::warn(CHECK, "clients are given no name server", "dhcp: { dns: [ADDRESS] } at the hub");
     }
-    let answers = |server: &Ipv4Addr| {
-        let id = u16::from_be_bytes(Entropy::from_system().map_or([0x53; 2], |mut entropy| entropy.array()));
-        let to = SocketAddr::from((*server, 53));
-        matches!(
-            ask(to, &probe::dns_query(id), |message| probe::is_dns_answer(message, id).then_some(())),
-            Ok(Some(()))
-        )
-    };
-    let (good, bad): (Vec<Ipv4Addr>, Vec<_>) = servers.into_iter().partition(answers);
-    let list = |servers: &[Ipv4Addr]| servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let (good, bad): (Vec<Ipv4Addr>, Vec<_>) = servers.into_iter().partition(|server| resolves(*server));
     if bad.is_empty() {
-        Line::ok(CHECK, format!("{} answers", list(&good)))
+        Line::ok(CHECK, format!("{} answers", listed(&good)))
     } else if good.is_empty() {
         Line::fail(
             CHECK,
-            format!("the name servers that clients are given do not answer: {}", list(&bad)),
+            format!("the name servers that clients are given do not answer: {}", listed(&bad)),
             "this host's own Internet access, or dhcp.dns",
         )
     } else {
         Line::warn(
             CHECK,
-            format!("{} does not answer, {} does", list(&bad), list(&good)),
+            format!("{} does not answer, {} does", listed(&bad), listed(&good)),
             "dhcp.dns without it",
         )
     }

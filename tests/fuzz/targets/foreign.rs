@@ -1,8 +1,8 @@
-//! What other programs have written: configurations to be imported, a STUN server's answer; and a configuration of ours
-//! whose text is changed by command.
+//! What other programs have written: configurations to be imported, the answers of STUN, DHCP and name servers; and a
+//! configuration of ours whose text is changed by command.
 
 use sekisho::config::edit::{Document, NewSecret, NewUser, Rotation};
-use sekisho::doctor::{filter, stun};
+use sekisho::doctor::{filter, lan, probe, stun};
 use sekisho::import::{self, Found};
 
 /// Longer texts are only slower.
@@ -14,7 +14,7 @@ pub(super) fn foreign(bytes: &[u8]) {
     let bytes = &bytes[..bytes.len().min(LONGEST)];
     let text = String::from_utf8_lossy(bytes);
     let mut found = Found::default();
-    match kind % 6 {
+    match kind % 7 {
         0 => {
             if let Ok(read) = import::softether(&text) {
                 found = read;
@@ -36,7 +36,12 @@ pub(super) fn foreign(bytes: &[u8]) {
                 assert!(!filter::judge(&ruleset, &ours).is_empty());
             }
         }
-        _ => edit(&text),
+        5 => edit(&text),
+        _ => {
+            let transaction = bytes.get(46..50).and_then(|xid| xid.try_into().ok()).unwrap_or([0; 4]);
+            let _ = lan::offer(bytes, u32::from_be_bytes(transaction));
+            let _ = probe::dns_answer_from(bytes, 0);
+        }
     }
     assert!(!found.yaml("a fuzzer", || "10.60.0.0/24".to_owned()).is_empty());
 }
