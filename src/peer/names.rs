@@ -86,6 +86,7 @@ enum Side {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test has to begin at some time")]
 mod tests {
     use super::*;
     use crate::wire::inet::udp_packet;
