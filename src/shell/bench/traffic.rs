@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 
 /// How long the first packet of a flow may take to come through: a hub has to learn where everybody is.
 const FIRST: Duration = Duration::from_secs(15);
+/// How much longer for each flow: tens of thousands find each other in turn.
+const EACH: Duration = Duration::from_millis(2);
+/// Flows that look for their way at a time: more would be a flood, which a hub bounds.
+const AT_ONCE: usize = 1000;
 /// Between two attempts of it.
 const AGAIN: Duration = Duration::from_millis(200);
 /// How long those that are still under way are waited for.
@@ -125,7 +129,7 @@ impl Measuring<'_> {
     fn find_each_other(&mut self) -> anyhow::Result<()> {
         let now = Instant::now();
         let clock = Clock { began: now, from: now, to: now };
-        let end = now + FIRST;
+        let end = now + FIRST + EACH * u32::try_from(self.flows.len()).unwrap_or(u32::MAX);
         while let Some(silent) = self.flows.iter().position(|flow| !flow.works()) {
             let now = Instant::now();
             if now >= end {
@@ -135,10 +139,10 @@ impl Measuring<'_> {
                     self.swarm.refused
                 );
             }
-            for n in 0..self.flows.len() {
-                if !self.flows[n].works() {
-                    self.send(n, 1, now, &clock, false);
-                }
+            let silent: Vec<usize> =
+                (0..self.flows.len()).filter(|n| !self.flows[*n].works()).take(AT_ONCE).collect();
+            for n in silent {
+                self.send(n, 1, now, &clock, false);
             }
             let next = now + AGAIN;
             while Instant::now() < next && self.flows.iter().any(|flow| !flow.works()) {
