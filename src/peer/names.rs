@@ -86,8 +86,9 @@ enum Side {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test has to begin at some time")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test has to begin at some time")]
+
     use super::*;
     use crate::wire::inet::udp_packet;
 
