@@ -6,27 +6,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Turns of the learned entries of one table, in steps of the ageing clock.
-#[derive(Debug, Default)]
-pub(super) struct Turns {
-    by_step: BTreeSet<(u32, u64)>,
-    by_key: BTreeMap<u64, u32>,
+#[derive(Debug)]
+pub(super) struct Turns<K = u64> {
+    by_step: BTreeSet<(u32, K)>,
+    by_key: BTreeMap<K, u32>,
 }
 
-impl Turns {
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Self { by_step: BTreeSet::new(), by_key: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Copy> Turns<K> {
     /// Number of learned entries.
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }
 
     /// Looks at `key` again at `step`.
-    pub(super) fn set(&mut self, key: u64, step: u32) {
+    pub(super) fn set(&mut self, key: K, step: u32) {
         self.forget(key);
         self.by_key.insert(key, step);
         self.by_step.insert((step, key));
     }
 
     /// Never looks at `key` again; returns whether it was known.
-    pub(super) fn forget(&mut self, key: u64) -> bool {
+    pub(super) fn forget(&mut self, key: K) -> bool {
         let step = self.by_key.remove(&key);
         step.is_some_and(|step| self.by_step.remove(&(step, key)))
     }
@@ -37,12 +43,12 @@ impl Turns {
     }
 
     /// An entry whose turn has come; it has to be set or forgotten.
-    pub(super) fn due(&self, step: u32) -> Option<u64> {
+    pub(super) fn due(&self, step: u32) -> Option<K> {
         self.by_step.first().filter(|(at, _)| *at <= step).map(|(_, key)| *key)
     }
 
     /// All learned keys.
-    pub(super) fn keys(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = K> {
         self.by_key.keys().copied()
     }
 }

@@ -1,7 +1,7 @@
 //! A client port whose address a DHCP server of the LAN gives: what it may say before it has one, and how its address
 //! becomes known.
 
-use super::fdb::{Flags, Value, host};
+use super::fdb::{Value, host};
 use super::{AssignError, Hub, Mac, PortId};
 use crate::wire::dhcp::{CLIENT_PORT, SERVER_PORT};
 use crate::wire::ether::{Arp, ArpOperation, EtherType, Frame};
@@ -46,20 +46,13 @@ impl Hub {
     /// When it is another port's, or the hub's; nothing has changed then.
     pub fn assign_lan(&mut self, port: PortId, address: Ipv4Addr) -> Result<(), AssignError> {
         let record = self.ports.get(&port).ok_or(AssignError::NoPort)?;
-        let (mac, old) = (record.info.mac, record.info.address);
+        let mac = record.info.mac;
         record.client.as_ref().ok_or(AssignError::NoPort)?;
         let holder = self.tables.hosts.find(host(address)).map(Value);
         if holder.is_some_and(|holder| holder.flags().is_fixed() && holder.mac() != mac) {
             return Err(AssignError::Taken(address));
         }
-        if let Some(old) = old.filter(|old| *old != address) {
-            self.remove_host(old);
-        }
-        self.insert_host(address, mac, Flags::CLIENT, 0);
-        if let Some(record) = self.ports.get_mut(&port) {
-            record.info.address = Some(address);
-        }
-        self.publish();
+        self.give_address(port, mac, address);
         Ok(())
     }
 }

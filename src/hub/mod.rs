@@ -450,16 +450,19 @@ impl Hub {
         let term = lease::Term::Port(port);
         let request = lease::Request { fixed, own, ..lease::Request::new(now, key.clone(), mac, term) };
         let address = self.pool.acquire(request)?;
-        let old = record.info.address.filter(|old| *old != address);
-        if let Some(old) = old {
+        self.give_address(port, mac, address);
+        Ok(address)
+    }
+
+    /// Makes an address known as that of a client port, in the place of the one that it had.
+    fn give_address(&mut self, port: PortId, mac: Mac, address: Ipv4Addr) {
+        let Some(record) = self.ports.get_mut(&port) else { return };
+        let old = record.info.address.replace(address);
+        if let Some(old) = old.filter(|old| *old != address) {
             self.remove_host(old);
         }
         self.insert_host(address, mac, Flags::CLIENT, 0);
-        if let Some(record) = self.ports.get_mut(&port) {
-            record.info.address = Some(address);
-        }
         self.publish();
-        Ok(address)
     }
 
     /// Changes the rules of a port; the worker's side has to be told as well ([`Ingress::set_policy`]). Returns the rules

@@ -1,9 +1,10 @@
 //! IPv6 addresses of the stations of a LAN, as neighbour discovery shows them (RFC 4861): for listings. Links carry IPv4, so
 //! no frame is forwarded by what stands here, and it lives with the hub's owner alone.
 
+use super::learning::Turns;
 use super::{Mac, PortId};
 use crate::wire::inet::Protocol;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 /// Bytes of an IPv6 header.
@@ -79,7 +80,7 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     entries: BTreeMap<Ipv6Addr, Entry>,
-    turns: BTreeSet<(u32, Ipv6Addr)>,
+    turns: Turns<Ipv6Addr>,
 }
 
 impl Table {
@@ -92,35 +93,32 @@ impl Table {
         if !self.entries.contains_key(&address) && !room {
             return;
         }
-        if let Some(old) = self.entries.insert(address, entry) {
-            self.turns.remove(&(old.seen + KEEP, address));
-        }
-        self.turns.insert((entry.seen + KEEP, address));
+        self.entries.insert(address, entry);
+        self.turns.set(address, entry.seen + KEEP);
     }
 
     /// Forgets an address; returns whether it was known.
     pub(super) fn forget(&mut self, address: Ipv6Addr) -> bool {
-        let Some(old) = self.entries.remove(&address) else { return false };
-        self.turns.remove(&(old.seen + KEEP, address))
+        self.entries.remove(&address);
+        self.turns.forget(address)
     }
 
     /// Forgets what is behind a port.
     pub(super) fn forget_port(&mut self, port: PortId) {
         let gone = self.entries.extract_if(.., |_, entry| entry.port == port);
-        for (address, entry) in gone.collect::<Vec<_>>() {
-            self.turns.remove(&(entry.seen + KEEP, address));
+        for (address, _) in gone {
+            self.turns.forget(address);
         }
     }
 
     /// The step at which the next one is over.
     pub(super) fn next(&self) -> Option<u32> {
-        self.turns.first().map(|(step, _)| *step)
+        self.turns.next()
     }
 
     /// Forgets one that is over; returns whether there was one.
     pub(super) fn expire(&mut self, step: u32) -> bool {
-        let over = self.turns.first().copied().filter(|(at, _)| *at <= step);
-        over.is_some_and(|(_, address)| self.forget(address))
+        self.turns.due(step).is_some_and(|address| self.forget(address))
     }
 
     /// Those behind an address, in order.
