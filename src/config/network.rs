@@ -2,6 +2,7 @@
 //!
 //! What is inside a hub is IPv4 for now (IPv6 inside comes with IPV6CP); nothing outside the tunnel uses these types.
 
+use crate::wire::inet;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{fmt, net::Ipv4Addr, str::FromStr};
 
@@ -87,6 +88,12 @@ impl Network {
 
 const fn mask(prefix: u8) -> u32 {
     if prefix == 0 { 0 } else { u32::MAX << (32 - prefix) }
+}
+
+impl From<Network> for inet::Network {
+    fn from(network: Network) -> Self {
+        Self { address: network.address, prefix: network.prefix }
+    }
 }
 
 impl FromStr for Network {

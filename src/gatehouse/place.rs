@@ -19,7 +19,7 @@ pub(super) fn hub_settings(
     config: &config::Config,
     host_dns: &[Ipv4Addr],
 ) -> hub::Settings {
-    let network = Network { address: hub.network.address(), prefix: hub.network.prefix() };
+    let network: Network = hub.network.into();
     let reserved: BTreeMap<_, _> = hub
         .users
         .iter()
@@ -67,13 +67,9 @@ pub(super) fn client_policy(terms: &config::Terms) -> hub::Policy {
     }
 }
 
-fn network(to: config::Network) -> Network {
-    Network { address: to.address(), prefix: to.prefix() }
-}
-
 /// The networks that routers lead the stations of a hub to, each with its router.
 fn routed(config: &config::Config, hub: &config::Hub) -> Vec<(Network, Ipv4Addr)> {
-    config.routed_networks(&hub.name).into_iter().map(|(to, via)| (network(to), via)).collect()
+    config.routed_networks(&hub.name).into_iter().map(|(to, via)| (to.into(), via)).collect()
 }
 
 /// The routes that a user's links are told. Who is told any sends nothing else through the tunnel, so what routers lead
@@ -83,7 +79,7 @@ pub(super) fn told_routes(
     hub: &config::Hub,
     terms: &config::Terms,
 ) -> Vec<hub::dhcp::Route> {
-    let own: Vec<_> = terms.routes.iter().map(|route| (network(route.to), route.via)).collect();
+    let own: Vec<(Network, _)> = terms.routes.iter().map(|route| (route.to.into(), route.via)).collect();
     let further = routed(config, hub).into_iter().filter(|_| !own.is_empty());
     let new = |to: &Network| !own.iter().any(|(known, _)| known == to);
     let further: Vec<_> = further.filter(|(to, _)| new(to)).map(|(to, via)| (to, Some(via))).collect();
@@ -97,7 +93,7 @@ pub(super) fn link_routes(
     hub: &config::Hub,
     terms: &config::Terms,
 ) -> Arc<[(Network, Ipv4Addr)]> {
-    let own = terms.routes.iter().filter_map(|route| Some((network(route.to), route.via?)));
+    let own = terms.routes.iter().filter_map(|route| Some((route.to.into(), route.via?)));
     let mut all: Vec<_> = own.chain(routed(config, hub)).collect();
     all.sort_by_key(|(to, _)| std::cmp::Reverse(to.prefix));
     all.into()
@@ -196,7 +192,7 @@ impl Gatehouse {
                 }
             })?;
         let settings = self.config.hub(hub.name()).ok_or(Cause::Internal)?;
-        let network = Network { address: settings.network.address(), prefix: settings.network.prefix() };
+        let network = settings.network.into();
         let (mac, rates) = (ingress.mac(), rates(&session.terms));
         let routes = link_routes(&self.config, settings, &session.terms);
         if settings.address == config::AddressSource::LanDhcp && session.fixed.is_none() {

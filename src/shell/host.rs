@@ -156,7 +156,7 @@ pub fn name_servers() -> Vec<IpAddr> {
     files.into_iter().map(servers).find(|servers| !servers.is_empty()).unwrap_or_default()
 }
 
-/// The name servers that this host asks, loopback ones among them.
+/// The name servers that this host itself asks, loopback ones among them: no more than its C library would.
 #[must_use]
 pub fn own_name_servers() -> Vec<IpAddr> {
     listed_in_resolv_conf(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default()).take(3).collect()

@@ -11,7 +11,12 @@ use crate::penalty::Change;
 use crate::worker::{FarFrame, Snapshot};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How long a worker may take to open or close something during a reload.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Batches that wait at most.
 const QUEUE: usize = 8192;
@@ -81,4 +86,31 @@ impl Inbox {
         let _ = self.waker.wake();
         taken
     }
+
+    /// Sets a port number aside at the worker.
+    ///
+    /// # Errors
+    /// [`Silent`] when the worker does not answer in time.
+    pub(super) async fn reserve(&self) -> Result<PortId, Silent> {
+        let (answer, answered) = oneshot::channel();
+        self.put(Input::Reserve(answer));
+        timeout(PATIENCE, answered).await.ok().and_then(Result::ok).ok_or(Silent)
+    }
+
+    /// Gives a port number back, served or not; nobody waits for the end of what was behind it.
+    pub(super) fn give_back(&self, port: PortId) {
+        self.put(Input::Unplug(port, oneshot::channel().0));
+    }
+
+    /// Closes an uplink and waits until its interface is gone, or the worker is given up.
+    pub(super) async fn unplug(&self, port: PortId) {
+        let (done, is_done) = oneshot::channel();
+        self.put(Input::Unplug(port, done));
+        let _ = timeout(PATIENCE, is_done).await;
+    }
 }
+
+/// A worker does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the worker does not answer")]
+pub(super) struct Silent;

@@ -7,16 +7,9 @@ use crate::gatehouse::Gatehouse;
 use crate::hub::{HubId, Ingress, KnownStation, PortId, stable_mac};
 use crate::identity::folded;
 use crate::router::{Leg, Route};
-use crate::wire::inet::Network;
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-
-/// How long a worker may take during a reload.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A router for a worker.
 pub(super) struct RouterPlug {
@@ -83,11 +76,10 @@ impl Routers {
                 }
             };
             open.ports.push((port, hub, network));
-            let network = Network { address: network.address(), prefix: network.prefix() };
+            let network = network.into();
             legs.push((ingress, Leg { port, hub: view, mac, address: leg.address, network }));
         }
-        let network = |to: &config::Network| Network { address: to.address(), prefix: to.prefix() };
-        let routes = router.routes.iter().map(|(to, via)| Route { to: network(to), via: *via }).collect();
+        let routes = router.routes.iter().map(|(to, via)| Route { to: (*to).into(), via: *via }).collect();
         tracing::info!(router = router.name, hubs = legs.len(), step = "router", "router opened");
         self.open.insert(folded(&router.name), open);
         Ok(RouterPlug { name: router.name.clone(), legs, routes })
@@ -155,32 +147,18 @@ impl Routers {
         let inbox = inbox.context("there is no worker")?;
         let mut numbers = Vec::new();
         for _ in &router.legs {
-            let (answer, answered) = oneshot::channel();
-            inbox.put(Input::Reserve(answer));
-            match timeout(PATIENCE, answered).await {
-                Ok(Ok(port)) => numbers.push(port),
-                _ => {
-                    give_back(inbox, numbers);
-                    anyhow::bail!("the worker does not answer");
+            match inbox.reserve().await {
+                Ok(port) => numbers.push(port),
+                Err(silent) => {
+                    numbers.into_iter().for_each(|port| inbox.give_back(port));
+                    return Err(silent.into());
                 }
             }
         }
-        match self.plug_in(config, router, numbers.clone(), gatehouse) {
-            Ok(plug) => {
-                inbox.put(Input::PlugRouter(Box::new(plug)));
-                Ok(())
-            }
-            Err(error) => {
-                give_back(inbox, numbers);
-                Err(error)
-            }
-        }
-    }
-}
-
-/// Frees numbers that were set aside for nothing.
-fn give_back(inbox: &Inbox, numbers: Vec<PortId>) {
-    for port in numbers {
-        inbox.put(Input::Unplug(port, oneshot::channel().0));
+        let plug = self
+            .plug_in(config, router, numbers.clone(), gatehouse)
+            .inspect_err(|_| numbers.iter().for_each(|port| inbox.give_back(*port)))?;
+        inbox.put(Input::PlugRouter(Box::new(plug)));
+        Ok(())
     }
 }

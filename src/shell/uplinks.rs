@@ -16,18 +16,12 @@ use crate::hub::{HubId, Ingress, Mac, PortId, View, stable_mac};
 use crate::identity::{folded, same_name};
 use crate::packet::WorkerId;
 use crate::usernat::{self, Limits};
-use crate::wire::inet;
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-
-/// How long a worker may take to open or close an uplink during a reload.
-const PATIENCE: Duration = Duration::from_secs(2);
+use std::time::Instant;
 
 /// Monitors at a time.
 const MONITORS: usize = 16;
@@ -194,10 +188,8 @@ impl Trunks {
         for trunk in &gone {
             gatehouse.close_uplink(clock(), trunk.port);
             if let Some(inbox) = inboxes.get(usize::from(trunk.port.worker().0)) {
-                let (done, is_done) = oneshot::channel();
-                inbox.put(Input::Unplug(trunk.port, done));
                 // The interface must have gone before one of the same name is made.
-                let _ = timeout(PATIENCE, is_done).await;
+                inbox.unplug(trunk.port).await;
             }
             tracing::info!(
                 hub = trunk.wanted.hub,
@@ -242,10 +234,7 @@ impl Trunks {
         };
         let worker = (0..inboxes.len()).min_by_key(|worker| load(*worker)).context("there is no worker")?;
         let inbox = inboxes.get(worker).context("there is no worker")?;
-        let (answer, answered) = oneshot::channel();
-        inbox.put(Input::Reserve(answer));
-        let port = timeout(PATIENCE, answered).await.ok().and_then(Result::ok);
-        Ok((inbox, port.context("the worker does not answer")?))
+        Ok((inbox, inbox.reserve().await?))
     }
 
     /// Plugs a monitor into a hub.
@@ -278,7 +267,7 @@ impl Trunks {
                 Ok(port)
             }
             Err(error) => {
-                inbox.put(Input::Unplug(port, oneshot::channel().0));
+                inbox.give_back(port);
                 Err(failed(error.to_string()))
             }
         }
@@ -290,7 +279,7 @@ impl Trunks {
         self.monitors.swap_remove(at);
         gatehouse.close_uplink(clock(), port);
         if let Some(inbox) = inboxes.get(usize::from(port.worker().0)) {
-            inbox.put(Input::Unplug(port, oneshot::channel().0));
+            inbox.give_back(port);
         }
     }
 
@@ -303,20 +292,10 @@ impl Trunks {
         inboxes: &Arc<[Inbox]>,
     ) -> anyhow::Result<()> {
         let (inbox, port) = self.reserve(inboxes).await?;
-        let made = match make(setup, &wanted, port, inboxes).await {
-            Ok(made) => made,
-            Err(error) => {
-                inbox.put(Input::Unplug(port, oneshot::channel().0));
-                return Err(error);
-            }
-        };
-        let (ingress, view) = match plug_in(gatehouse, &wanted, port) {
-            Ok(plugged) => plugged,
-            Err(error) => {
-                inbox.put(Input::Unplug(port, oneshot::channel().0));
-                return Err(error);
-            }
-        };
+        let plugged = make(setup, &wanted, port, inboxes)
+            .await
+            .and_then(|made| Ok((made, plug_in(gatehouse, &wanted, port)?)));
+        let (made, (ingress, view)) = plugged.inspect_err(|_| inbox.give_back(port))?;
         tracing::info!(hub = wanted.hub, interface = made.interface, step = "uplink", "uplink opened");
         let device = self.note(wanted, port, made);
         inbox.put(Input::Plug(Box::new(Plug { ingress, view, device })));
@@ -336,9 +315,9 @@ async fn make(
     let name = match &wanted.kind {
         Kind::UserNat => {
             let Some((network, gateway)) = wanted.nat else { anyhow::bail!("it has no gateway") };
-            let network = inet::Network::new(network.address(), network.prefix())?;
             let (resolvers, limits) = (Vec::new(), Limits::default());
-            let settings = usernat::Settings { mac: Mac(mac), gateway, network, resolvers, limits };
+            let settings =
+                usernat::Settings { mac: Mac(mac), gateway, network: network.into(), resolvers, limits };
             let (way, window) = super::usernat::start(port, settings, inboxes.clone())?;
             let (device, interface) = (Device::Queue(Box::new(way)), "usernat".to_owned());
             return Ok(Made { device, interface, index: 0, window: Some(window) });

@@ -116,18 +116,15 @@ pub(super) fn start(
 
 /// The name servers of this host: those on its loopback too, for it is we who ask.
 fn resolvers() -> Vec<Ipv4Addr> {
-    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let server =
-        |line: &str| line.trim().strip_prefix("nameserver")?.split_ascii_whitespace().next()?.parse().ok();
-    let own: Vec<Ipv4Addr> = text.lines().filter_map(server).take(4).collect();
-    if !own.is_empty() {
-        return own;
-    }
-    let v4 = |address| match address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
+    let v4 = |servers: Vec<IpAddr>| -> Vec<Ipv4Addr> {
+        let v4 = |address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        };
+        servers.into_iter().filter_map(v4).collect()
     };
-    host::name_servers().into_iter().filter_map(v4).collect()
+    let own = v4(host::own_name_servers());
+    if own.is_empty() { v4(host::name_servers()) } else { own }
 }
 
 /// How many files the process may open for sockets; as many as the system lets it have.
