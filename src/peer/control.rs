@@ -344,11 +344,7 @@ impl Peer {
     /// negotiates anew.
     pub fn port_reserved(&mut self, session: SessionKey) -> Option<PortId> {
         let seat = self.seat(session)?;
-        match std::mem::replace(&mut seat.state, State::Waiting) {
-            State::Joined(member) => Some(member.port),
-            State::Leasing(leasing) => Some(leasing.port),
-            State::Stranger | State::Waiting => None,
-        }
+        std::mem::replace(&mut seat.state, State::Waiting).port()
     }
 
     /// Takes an answer of the gatehouse.
@@ -372,9 +368,7 @@ impl Peer {
                 let grant = place.grant;
                 let port = ingress.id();
                 let Some(seat) = self.seat(link.session) else {
-                    cx.out.asks.push(Ask::Leave { link, cause: Cause::PeerLeft });
-                    cx.out.freed_ports.push(port);
-                    return;
+                    return cx.out.leave(link, Some(port), Cause::PeerLeft);
                 };
                 cx.out.opened_ports.push((ingress, place.view.clone()));
                 seat.state = State::Joined(Box::new(Member::new(cx.now, port, *place)));

@@ -28,9 +28,7 @@ impl Peer {
         let port = ingress.id();
         let entropy = cx.entropy.fork();
         let Some(seat) = self.seat(link.session) else {
-            cx.out.asks.push(Ask::Leave { link, cause: Cause::PeerLeft });
-            cx.out.freed_ports.push(port);
-            return;
+            return cx.out.leave(link, Some(port), Cause::PeerLeft);
         };
         cx.out.opened_ports.push((ingress, lan.view.clone()));
         let client_id = [&[ETHERNET][..], &lan.mac.0].concat();

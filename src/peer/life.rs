@@ -347,18 +347,8 @@ impl Peer {
         let Some(at) = self.seats.iter().position(|seat| seat.session == session) else { return };
         let seat = self.seats.remove(at);
         let link = self.link_key(session);
-        match seat.state {
-            State::Joined(member) => {
-                cx.out.asks.push(Ask::Leave { link, cause });
-                cx.out.freed_ports.push(member.port);
-            }
-            State::Leasing(leasing) => {
-                cx.out.asks.push(Ask::Leave { link, cause });
-                cx.out.freed_ports.push(leasing.port);
-            }
-            // The gatehouse's answer brings the port back.
-            State::Waiting | State::Stranger => cx.out.asks.push(Ask::Leave { link, cause }),
-        }
+        // Where the gatehouse has not answered yet, its answer brings the port back.
+        cx.out.leave(link, seat.state.port(), cause);
         self.end_attempt(cx, seat.attempt, cause, note);
         if self.seats.is_empty() {
             // One that was lost by its silence is not waited for once more.

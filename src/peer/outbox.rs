@@ -5,7 +5,7 @@ use crate::crypto::dh::DhJob;
 use crate::crypto::engine::SealJob;
 use crate::hub::{Ingress, PortId, View};
 use crate::packet::{PacketBuf, Path, Transmit, WorkerId};
-use crate::story::AttemptId;
+use crate::story::{AttemptId, Cause};
 use crate::wire::isakmp::Cookie;
 use std::sync::Arc;
 
@@ -71,6 +71,12 @@ impl Outbox {
     pub fn next_attempt(&mut self, worker: WorkerId) -> AttemptId {
         self.attempts += 1;
         AttemptId::new(worker, self.attempts)
+    }
+
+    /// A link leaves its hub, and the port that it has is free again.
+    pub fn leave(&mut self, link: LinkKey, port: Option<PortId>, cause: Cause) {
+        self.asks.push(Ask::Leave { link, cause });
+        self.freed_ports.extend(port);
     }
 
     /// Queues an ISAKMP message, with the marker that tells it from ESP on port 4500 (RFC 3948 section 2.2).

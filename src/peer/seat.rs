@@ -25,14 +25,12 @@ pub(super) struct Seat {
 impl Seat {
     /// When one of the link's timers is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let vnic = match &self.state {
-            State::Joined(member) => member.vnic.poll_timeout(),
-            State::Leasing(_) | State::Stranger | State::Waiting => None,
-        };
-        let lease = match &self.state {
-            State::Joined(member) => member.lease.as_ref().and_then(|client| client.poll_timeout()),
-            State::Leasing(leasing) => leasing.client.poll_timeout(),
-            State::Stranger | State::Waiting => None,
+        let (vnic, lease) = match &self.state {
+            State::Joined(member) => {
+                (member.vnic.poll_timeout(), member.lease.as_ref().and_then(|client| client.poll_timeout()))
+            }
+            State::Leasing(leasing) => (None, leasing.client.poll_timeout()),
+            State::Stranger | State::Waiting => (None, None),
         };
         self.link.poll_timeout().into_iter().chain(vnic).chain(lease).min()
     }
@@ -88,6 +86,17 @@ pub(super) enum State {
     Leasing(Box<Leasing>),
     /// The link is on its hub.
     Joined(Box<Member>),
+}
+
+impl State {
+    /// The port that the link has.
+    pub(super) fn port(&self) -> Option<PortId> {
+        match self {
+            Self::Joined(member) => Some(member.port),
+            Self::Leasing(leasing) => Some(leasing.port),
+            Self::Stranger | Self::Waiting => None,
+        }
+    }
 }
 
 /// A link's place on its hub.
