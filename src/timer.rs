@@ -3,6 +3,10 @@
 //! Each machine defines a fieldless `enum Timer` whose variants document when they are armed and what happens when
 //! they fire, and implements [`Slot`] for it.
 
+mod bucket;
+
+pub use bucket::Bucket;
+
 use std::marker::PhantomData;
 use std::time::Instant;
 

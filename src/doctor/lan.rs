@@ -1,7 +1,7 @@
 //! Which DHCP servers a LAN has: the question, as a frame, and what the answers mean for a hub that is plugged into it.
 
 use super::Line;
-use crate::wire::dhcp::{CLIENT_PORT, Code, Message, MessageType, REQUEST, SERVER_PORT};
+use crate::wire::dhcp::{BROADCAST, CLIENT_PORT, Code, Message, MessageType, SERVER_PORT};
 use crate::wire::ether::{EtherType, Frame, Mac, header};
 use crate::wire::inet::{Ipv4, udp_packet};
 use std::net::Ipv4Addr;
@@ -9,8 +9,6 @@ use std::ops::RangeInclusive;
 
 /// Who asks: nobody's address, the same each time, so that servers do not set aside one after the other.
 const ASKER: Mac = Mac([0x02, b's', b'k', b'd', b'h', b'c']);
-/// The flag by which a client asks for broadcast replies.
-const BROADCAST: u16 = 0x8000;
 const CHECK: &str = "LAN DHCP";
 
 /// The answer of a server.
@@ -25,24 +23,8 @@ pub struct Offer {
 /// A DHCPDISCOVER (RFC 2131 section 4.4.1) as a broadcast frame.
 #[must_use]
 pub fn discover(transaction: u32) -> Vec<u8> {
-    let mut hardware = [0; 16];
-    hardware[..6].copy_from_slice(&ASKER.0);
+    let message = Message { flags: BROADCAST, ..Message::request(transaction, ASKER, MessageType::DISCOVER) };
     let none = Ipv4Addr::UNSPECIFIED;
-    let message = Message {
-        op: REQUEST,
-        htype: 1,
-        hlen: 6,
-        hops: 0,
-        xid: transaction,
-        secs: 0,
-        flags: BROADCAST,
-        ciaddr: none,
-        yiaddr: none,
-        siaddr: none,
-        giaddr: none,
-        chaddr: hardware,
-        options: vec![(Code::MESSAGE_TYPE, vec![MessageType::DISCOVER.0])],
-    };
     let payload = message.emit(576);
     let mut packet = udp_packet((none, CLIENT_PORT), (Ipv4Addr::BROADCAST, SERVER_PORT), &payload);
     packet.put_front(&header(Mac::BROADCAST, ASKER, EtherType::IPV4));

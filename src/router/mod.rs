@@ -5,7 +5,6 @@
 //! | file | holds |
 //! |---|---|
 //! | `table` | which way a destination is |
-//! | `errors` | ICMP errors, and how many |
 //!
 //! It believes no sender: a packet whose source lies elsewhere than where it came in is discarded (RFC 2827), and so are
 //! packets that say themselves how they want to be routed. What the hubs' own tables know it does not ask for; the rest
@@ -14,7 +13,6 @@
 //!
 //! Sans-IO; a worker drives it. Must not know workers or what is behind other ports.
 
-mod errors;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,18 +21,21 @@ pub use table::Route;
 
 use crate::hub::{Mac, PortId, View};
 use crate::packet::{Drop, PacketBuf};
+use crate::timer::Bucket;
 use crate::vnic::{Neighbors, Resolve};
 use crate::wire::ether::{self, Arp, ArpOperation, EtherType, Frame, header};
 use crate::wire::inet::{self, Icmp, Ipv4, Network, Protocol, put_ipv4};
-use crate::wire::{Error, Kind};
-use errors::Budget;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use table::{Table, Way};
 
 /// Neighbours of one interface that its hub does not know.
 const NEIGHBORS: usize = 256;
+
+/// Messages of its own that a router sends at once after a quiet time, besides the first, and how often one more (RFC 1812
+/// section 4.3.2.8): packets that nobody wants must not be answered without end.
+const MESSAGES: (u32, Duration) = (49, Duration::from_millis(5));
 
 /// An interface: a port of a hub, with an address in the hub's network.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ struct Interface {
 pub struct Router {
     legs: Vec<Interface>,
     table: Table,
-    errors: Budget,
+    messages: Bucket,
     counts: Counts,
 }
 
@@ -94,7 +95,7 @@ impl Router {
         Self {
             legs: legs.into_iter().map(interface).collect(),
             table,
-            errors: Budget::default(),
+            messages: Bucket::new(MESSAGES.0, MESSAGES.1),
             counts: Counts::default(),
         }
     }
@@ -176,9 +177,7 @@ impl Router {
         let (source, destination, total_len) = (ip.source, ip.destination, ip.total_len);
         // RFC 1812 section 5.2.2.
         let options = packet.get(inet::IPV4_HEADER..ip.header_len).unwrap_or_default();
-        if inet::fold(inet::add(0, packet.get(..ip.header_len).unwrap_or_default())) != 0 {
-            return Err(Error::new("IPv4 checksum", Kind::BadValue).into());
-        }
+        ip.verify(&packet)?;
         if has_source_route(options) {
             return Err(Drop::NotCarried);
         }
@@ -226,24 +225,44 @@ impl Router {
         now: Instant,
         from: usize,
         hop: &Hop,
+        packet: PacketBuf,
+        send: &mut impl FnMut(PortId, PacketBuf),
+    ) -> Result<(), Drop> {
+        let Some(packet) = self.send_to_known(now, hop, packet, send) else { return Ok(()) };
+        if self.legs[hop.leg].neighbors.is_silent(now, hop.next) {
+            return self.refuse(now, from, &packet, Icmp::HOST_UNREACHABLE, Drop::Unresolved, send).map(drop);
+        }
+        self.ask(now, hop, packet, send)
+    }
+
+    /// Sends a packet to a next hop whose station is known; else it comes back.
+    fn send_to_known(
+        &mut self,
+        now: Instant,
+        hop: &Hop,
         mut packet: PacketBuf,
+        send: &mut impl FnMut(PortId, PacketBuf),
+    ) -> Option<PacketBuf> {
+        let Interface { leg, neighbors } = &self.legs[hop.leg];
+        let Some(mac) = leg.hub.mac_of(hop.next).or_else(|| neighbors.find(now, hop.next)) else {
+            return Some(packet);
+        };
+        packet.put_front(&header(mac, leg.mac, EtherType::IPV4));
+        send(leg.port, packet);
+        None
+    }
+
+    /// Has a packet wait for its next hop, and asks for it.
+    fn ask(
+        &mut self,
+        now: Instant,
+        hop: &Hop,
+        packet: PacketBuf,
         send: &mut impl FnMut(PortId, PacketBuf),
     ) -> Result<(), Drop> {
         let Interface { leg, neighbors } = &mut self.legs[hop.leg];
-        let known = leg.hub.mac_of(hop.next).or_else(|| neighbors.find(now, hop.next));
-        if let Some(mac) = known {
-            packet.put_front(&header(mac, leg.mac, EtherType::IPV4));
-            send(leg.port, packet);
-            return Ok(());
-        }
-        if neighbors.is_silent(now, hop.next) {
-            return self.refuse(now, from, &packet, Icmp::HOST_UNREACHABLE, Drop::Unresolved, send).map(drop);
-        }
-        match neighbors.resolve(now, hop.next, packet)? {
-            Resolve::Ask => {
-                send(leg.port, Arp::request(leg.mac, leg.address, hop.next).frame(Mac::BROADCAST));
-            }
-            Resolve::Wait => {}
+        if neighbors.resolve(now, hop.next, packet)? == Resolve::Ask {
+            send(leg.port, Arp::request(leg.mac, leg.address, hop.next).frame(Mac::BROADCAST));
         }
         Ok(())
     }
@@ -260,15 +279,11 @@ impl Router {
         let whole = !ip.more_fragments && ip.offset == 0;
         if ip.protocol == Protocol::ICMP {
             let [8, 0, _, _, _, _, _, _, ..] = ip.payload else { return Err(Drop::NotCarried) };
-            if !whole || inet::fold(inet::add(0, ip.payload)) != 0 || !self.errors.take(now) {
+            if !whole || inet::fold(inet::add(0, ip.payload)) != 0 || !self.messages.take(now) {
                 return Err(Drop::NotCarried);
             }
             let mut reply = PacketBuf::from_slice(ip.payload);
-            reply[0] = 0;
-            // RFC 1624: the type's word has become smaller by 8 << 8.
-            let sum = u16::from_be_bytes([reply[2], reply[3]]);
-            let sum = inet::adjust(sum, 0x0800, 0);
-            reply[2..4].copy_from_slice(&sum.to_be_bytes());
+            inet::set_icmp_type(&mut reply, inet::ECHO_REPLY);
             put_ipv4(&mut reply, Protocol::ICMP, ip.destination, ip.source);
             return self.answer(now, ip.source, reply, send);
         }
@@ -295,7 +310,7 @@ impl Router {
         let own = self.legs[from].leg.address;
         if let Some(message) = inet::icmp_error(packet, own, error)
             && let Ok(ip) = Ipv4::parse(&message)
-            && self.errors.take(now)
+            && self.messages.take(now)
         {
             let to = ip.destination;
             // An error about an error is told to nobody.
@@ -314,17 +329,10 @@ impl Router {
     ) -> Result<(), Drop> {
         let way = self.table.find(to).ok_or(Drop::NoRoute)?;
         let hop = Hop::new(way, to);
-        let Interface { leg, neighbors } = &mut self.legs[hop.leg];
-        if let Some(mac) = leg.hub.mac_of(hop.next).or_else(|| neighbors.find(now, hop.next)) {
-            let mut packet = packet;
-            packet.put_front(&header(mac, leg.mac, EtherType::IPV4));
-            send(leg.port, packet);
-            return Ok(());
+        match self.send_to_known(now, &hop, packet, send) {
+            Some(packet) => self.ask(now, &hop, packet, send),
+            None => Ok(()),
         }
-        if neighbors.resolve(now, hop.next, packet)? == Resolve::Ask {
-            send(leg.port, Arp::request(leg.mac, leg.address, hop.next).frame(Mac::BROADCAST));
-        }
-        Ok(())
     }
 
     /// When [`Self::handle_timeout`] has work; never while no packet waits for its next hop.

@@ -308,3 +308,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn messages_of_its_own_come_in_a_burst_and_then_at_their_rate() {
+    let (mut messages, start) = (Bucket::new(MESSAGES.0, MESSAGES.1), World::new().now);
+    let at_once = (0..1000).filter(|_| messages.take(start)).count();
+    assert_eq!(at_once, 50);
+    let later = (0..1000).filter(|n| messages.take(start + Duration::from_millis(*n))).count();
+    assert!((195..=201).contains(&later), "{later}");
+    assert!(messages.take(start + Duration::from_secs(60)));
+}

@@ -4,7 +4,7 @@ use super::flows::Key;
 use super::{Nat, Outside};
 use crate::packet::{Drop, PacketBuf};
 use crate::wire::ether::{Arp, ArpOperation, EtherType, Frame, HEADER, header};
-use crate::wire::inet::{self, Icmp, Ipv4, Protocol, icmp_error, put_ipv4};
+use crate::wire::inet::{self, ECHO_REPLY, Icmp, Ipv4, Protocol, icmp_error, put_ipv4, set_icmp_type};
 use crate::wire::{Error, Kind};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
@@ -46,7 +46,7 @@ impl Nat {
                 }
                 self.learn(ip.source, view.source);
                 let packet = view.payload.get(..ip.total_len).unwrap_or_default();
-                self.recv(now, packet, outside)
+                self.recv(now, packet, &ip, outside)
             }
             _ => Err(Drop::NotCarried),
         }
@@ -59,14 +59,18 @@ impl Nat {
         }
     }
 
-    fn recv(&mut self, now: Instant, packet: &[u8], outside: &mut impl Outside) -> Result<(), Drop> {
-        let ip = Ipv4::parse(packet)?;
-        if inet::fold(inet::add(0, packet.get(..ip.header_len).unwrap_or_default())) != 0 {
-            return Err(Error::new("IPv4 checksum", Kind::BadValue).into());
-        }
+    fn recv(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        ip: &Ipv4<'_>,
+        outside: &mut impl Outside,
+    ) -> Result<(), Drop> {
+        ip.verify(packet)?;
         if ip.more_fragments || ip.offset > 0 {
-            let Some(whole) = self.fragments.put(now, packet, &ip) else { return Ok(()) };
-            return self.recv(now, &whole, outside);
+            let Some(whole) = self.fragments.put(now, packet, ip) else { return Ok(()) };
+            let ip = Ipv4::parse(&whole)?;
+            return self.recv(now, &whole, &ip, outside);
         }
         // RFC 1812 section 5.3.1; what is for us has arrived.
         if packet.get(8).is_none_or(|ttl| *ttl <= 1) && ip.destination != self.settings.gateway {
@@ -74,9 +78,9 @@ impl Nat {
             return Ok(());
         }
         match ip.protocol {
-            Protocol::UDP => self.recv_udp(now, packet, &ip, outside),
-            Protocol::TCP => self.recv_tcp(now, packet, &ip, outside),
-            Protocol::ICMP => self.recv_icmp(now, packet, &ip, outside),
+            Protocol::UDP => self.recv_udp(now, packet, ip, outside),
+            Protocol::TCP => self.recv_tcp(now, packet, ip, outside),
+            Protocol::ICMP => self.recv_icmp(now, packet, ip, outside),
             _ => {
                 self.complain(packet, Icmp::PROTOCOL_UNREACHABLE);
                 Ok(())
@@ -98,7 +102,7 @@ impl Nat {
         }
         if ip.destination == self.settings.gateway {
             let mut reply = PacketBuf::from_slice(ip.payload);
-            finish_icmp(&mut reply, 0);
+            set_icmp_type(&mut reply, ECHO_REPLY);
             put_ipv4(&mut reply, Protocol::ICMP, self.settings.gateway, ip.source);
             self.send(ip.source, reply);
             return Ok(());
@@ -161,18 +165,6 @@ impl Nat {
 
 /// Bytes of an Ethernet header, which frames of clients have before their packets.
 const _: () = assert!(HEADER == 14);
-
-/// Makes an echo message one of another type, checksum included.
-pub(super) fn finish_icmp(message: &mut [u8], kind: u8) {
-    if let [first, _, high, low, ..] = message {
-        *first = kind;
-        (*high, *low) = (0, 0);
-    }
-    let sum = inet::fold(inet::add(0, message));
-    if let Some(field) = message.get_mut(2..4) {
-        field.copy_from_slice(&sum.to_be_bytes());
-    }
-}
 
 fn set_ident(packet: &mut [u8], ident: u16) {
     packet[4..6].copy_from_slice(&ident.to_be_bytes());

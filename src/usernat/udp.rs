@@ -1,11 +1,11 @@
 //! Mappings of UDP (RFC 4787) and of ICMP echo (RFC 5508): one socket each.
 
 use super::flows::{Body, Key};
-use super::link::{finish_icmp, socket};
+use super::link::socket;
 use super::outside::FlowId;
 use super::{Nat, Outside};
 use crate::packet::{Drop, PacketBuf};
-use crate::wire::inet::{self, Icmp, Ipv4, Protocol, Udp, put_ipv4, udp_packet};
+use crate::wire::inet::{self, ECHO_REPLY, Icmp, Ipv4, Protocol, Udp, put_ipv4, set_icmp_type, udp_packet};
 use crate::wire::{Error, Kind};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -66,12 +66,13 @@ impl Nat {
             return Err(Error::new("UDP checksum", Kind::BadValue).into());
         }
         let (client, to) = (socket(ip.source, udp.source), socket(ip.destination, udp.destination));
+        let here = ip.destination == self.settings.gateway;
         let Some(mut target) = self.target(to) else {
-            let here = ip.destination == self.settings.gateway;
             self.complain(packet, if here { Icmp::PORT_UNREACHABLE } else { Icmp::HOST_UNREACHABLE });
             return Ok(());
         };
-        let dns = ip.destination == self.settings.gateway;
+        // Nothing else of the gateway's has a target.
+        let dns = here;
         let key = Key::Udp { client, dns };
         let Some((id, mapping)) = self.mapping(now, key, if dns { DNS } else { UDP }, outside) else {
             self.complain(packet, Icmp::PROHIBITED);
@@ -176,7 +177,7 @@ impl Nat {
         if let Some(field) = reply.get_mut(4..6) {
             field.copy_from_slice(&id.to_be_bytes());
         }
-        finish_icmp(&mut reply, 0);
+        set_icmp_type(&mut reply, ECHO_REPLY);
         put_ipv4(&mut reply, Protocol::ICMP, from, client);
         self.send(client, reply);
     }

@@ -6,7 +6,7 @@
 
 use crate::entropy::Entropy;
 use crate::packet::{Drop, PacketBuf};
-use crate::wire::dhcp::{CLIENT_PORT, Code, Message, MessageType, REPLY, REQUEST, SERVER_PORT};
+use crate::wire::dhcp::{CLIENT_PORT, Code, Message, MessageType, REPLY, SERVER_PORT};
 use crate::wire::ether::{Arp, EtherType, Frame, Mac, header};
 use crate::wire::inet::{Ipv4, Network, udp_packet};
 use std::net::Ipv4Addr;
@@ -350,24 +350,7 @@ impl Client {
     }
 
     fn message(&self, kind: MessageType) -> Message {
-        let mut chaddr = [0; 16];
-        chaddr[..6].copy_from_slice(&self.who.mac.0);
-        let mut message = Message {
-            op: REQUEST,
-            htype: 1,
-            hlen: 6,
-            hops: 0,
-            xid: self.xid,
-            secs: 0,
-            flags: 0,
-            ciaddr: Ipv4Addr::UNSPECIFIED,
-            yiaddr: Ipv4Addr::UNSPECIFIED,
-            siaddr: Ipv4Addr::UNSPECIFIED,
-            giaddr: Ipv4Addr::UNSPECIFIED,
-            chaddr,
-            options: Vec::new(),
-        };
-        message.push(Code::MESSAGE_TYPE, &[kind.0]);
+        let mut message = Message::request(self.xid, self.who.mac, kind);
         message.push(Code::CLIENT_ID, &self.who.client_id);
         if matches!(kind, MessageType::DISCOVER | MessageType::REQUEST) {
             if !self.who.host_name.is_empty() {

@@ -1,5 +1,6 @@
 //! DHCP messages and options (RFC 2131 section 2, RFC 2132, RFC 3396, RFC 3397, RFC 3442).
 
+use super::ether::Mac;
 use super::inet::Network;
 use super::{Error, Kind, Reader, Writer, wire_enum};
 use std::net::Ipv4Addr;
@@ -12,13 +13,15 @@ pub const CLIENT_PORT: u16 = 68;
 pub const REQUEST: u8 = 1;
 /// `op` of a server's message.
 pub const REPLY: u8 = 2;
+/// `htype` of an Ethernet card (RFC 1700).
+const ETHERNET: u8 = 1;
 /// The biggest message that every client takes, as an IP packet of 576 bytes (RFC 2131 section 2).
 pub const MIN_MAX_SIZE: usize = 576 - 28;
 /// The shortest message that old relays and BOOTP clients take (RFC 1542 section 2.1).
 const MIN_SIZE: usize = 300;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// The flag by which a client asks for broadcast replies.
-const BROADCAST: u16 = 0x8000;
+pub const BROADCAST: u16 = 0x8000;
 
 wire_enum! {
     /// Type of a message, option 53 (RFC 2132 section 9.6).
@@ -205,6 +208,28 @@ impl Message {
         let said = self.option(Code::MAX_SIZE).and_then(|value| <[u8; 2]>::try_from(value).ok());
         let said = said.map_or(0, |value| usize::from(u16::from_be_bytes(value)).saturating_sub(28));
         said.clamp(MIN_MAX_SIZE, 1472)
+    }
+
+    /// The beginning of a client's message: one without an address, from an Ethernet card.
+    #[must_use]
+    pub fn request(xid: u32, mac: Mac, kind: MessageType) -> Self {
+        let mut chaddr = [0; 16];
+        chaddr[..6].copy_from_slice(&mac.0);
+        Self {
+            op: REQUEST,
+            htype: ETHERNET,
+            hlen: 6,
+            hops: 0,
+            xid,
+            secs: 0,
+            flags: 0,
+            ciaddr: Ipv4Addr::UNSPECIFIED,
+            yiaddr: Ipv4Addr::UNSPECIFIED,
+            siaddr: Ipv4Addr::UNSPECIFIED,
+            giaddr: Ipv4Addr::UNSPECIFIED,
+            chaddr,
+            options: vec![(Code::MESSAGE_TYPE, vec![kind.0])],
+        }
     }
 
     /// The beginning of a reply to this message.

@@ -208,6 +208,17 @@ impl<'a> Ipv4<'a> {
         })
     }
 
+    /// Verifies the header's checksum (RFC 1812 section 5.2.2), for those where `packet` ends; [`Self::parse`] has read it.
+    ///
+    /// # Errors
+    /// If it is wrong.
+    pub fn verify(&self, packet: &[u8]) -> Result<(), Error> {
+        match fold(add(0, packet.get(..self.header_len).unwrap_or_default())) {
+            0 => Ok(()),
+            _ => Err(Error::new("IPv4 checksum", Kind::BadValue)),
+        }
+    }
+
     /// The UDP datagram inside; `None` for other protocols, later fragments and truncated headers.
     #[must_use]
     pub fn udp(&self) -> Option<Udp<'a>> {
@@ -356,6 +367,21 @@ impl Icmp {
     pub const PROHIBITED: Self = Self(3, 13);
     /// The packet has been through too many routers.
     pub const TTL_EXCEEDED: Self = Self(11, 0);
+}
+
+/// ICMP type of an echo reply (RFC 792).
+pub const ECHO_REPLY: u8 = 0;
+
+/// Makes an ICMP message one of another type, checksum included.
+pub fn set_icmp_type(message: &mut [u8], kind: u8) {
+    if let [first, _, high, low, ..] = message {
+        *first = kind;
+        (*high, *low) = (0, 0);
+    }
+    let sum = fold(add(0, message));
+    if let Some(field) = message.get_mut(2..4) {
+        field.copy_from_slice(&sum.to_be_bytes());
+    }
 }
 
 /// ICMP "destination unreachable, fragmentation needed and DF set" (RFC 792, RFC 1191 section 4) about `original`, from

@@ -1,9 +1,9 @@
 //! Devices whose SAs we have lost: they are told so, rarely enough that nobody is flooded with it.
 
-use super::bucket::Bucket;
 use super::{Clock, Worker};
 use crate::ike;
 use crate::packet::{Encap, PacketBuf, Path, Transmit};
+use crate::timer::Bucket;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -5,7 +5,6 @@
 //! in [`batch`].
 
 mod batch;
-mod bucket;
 mod deadlines;
 mod drops;
 mod fair;
@@ -32,8 +31,8 @@ use crate::peer::{
 };
 use crate::penalty::{self, Doorman};
 use crate::story::Cause;
+use crate::timer::Bucket;
 use batch::Delivery;
-use bucket::Bucket;
 use deadlines::Deadlines;
 use fair::Fair;
 use half_open::HalfOpens;
@@ -132,6 +131,8 @@ pub struct Clock {
 enum TimerKey {
     HalfOpen(u64),
     Peer(PeerKey),
+    /// By its place.
+    Router(usize),
 }
 
 /// Counts of a worker at one moment.
@@ -282,7 +283,7 @@ impl Worker {
         if self.fair.has_waiting() {
             return Some(self.turned);
         }
-        self.deadlines.next().into_iter().chain(self.next_of_routers()).min()
+        self.deadlines.next()
     }
 
     /// Sets a port number aside for an uplink, a bridge or a monitor of this worker.
@@ -368,10 +369,10 @@ impl Worker {
     /// Fires every timer that is due, and gives packets that waited their turn.
     pub fn handle_timeout(&mut self, clock: Clock, effects: &mut Effects) {
         self.open_all(clock);
-        self.routers_timeout(clock);
         while let Some(key) = self.deadlines.expire(clock.now) {
             match key {
                 TimerKey::HalfOpen(cookie) => self.half_open_timeout(clock, cookie),
+                TimerKey::Router(place) => self.router_timeout(clock, place),
                 TimerKey::Peer(key) => {
                     if let Some(peer) = self.peer(key) {
                         peer.filed = None;

@@ -1,6 +1,6 @@
 //! The routers of a worker: each with all its ports here, so that a packet that is routed changes no thread for it.
 
-use super::{Clock, Worker};
+use super::{Clock, TimerKey, Worker};
 use crate::hub::{Ingress, PortId};
 use crate::packet::{Drop, PacketBuf};
 use crate::peer::Frame;
@@ -11,6 +11,8 @@ use std::time::Instant;
 pub(super) struct Named {
     name: String,
     router: Router,
+    /// The deadline that is filed for it.
+    filed: Option<Instant>,
 }
 
 /// What a router has done.
@@ -34,7 +36,11 @@ impl Worker {
     pub fn open_router(&mut self, name: &str, legs: Vec<(Ingress, Leg)>, routes: &[Route]) {
         let (ingresses, legs): (Vec<_>, Vec<Leg>) = legs.into_iter().unzip();
         let views: Vec<_> = legs.iter().map(|leg| leg.hub.clone()).collect();
-        let place = self.routers.insert(Named { name: name.to_owned(), router: Router::new(legs, routes) });
+        let place = self.routers.insert(Named {
+            name: name.to_owned(),
+            router: Router::new(legs, routes),
+            filed: None,
+        });
         for (ingress, view) in ingresses.into_iter().zip(views) {
             self.ports.give(ingress.id(), place);
             self.ports.open(ingress, view);
@@ -47,7 +53,9 @@ impl Worker {
         else {
             return;
         };
-        for port in self.routers.remove(place).router.ports() {
+        let mut gone = self.routers.remove(place);
+        self.deadlines.arm(TimerKey::Router(place), &mut gone.filed, None);
+        for port in gone.router.ports() {
             self.ports.release(port);
         }
     }
@@ -57,23 +65,20 @@ impl Worker {
         self.routers.iter().map(|(_, named)| count(named)).collect()
     }
 
-    pub(super) fn next_of_routers(&self) -> Option<Instant> {
-        self.routers.iter().filter_map(|(_, named)| named.router.poll_timeout()).min()
-    }
-
-    pub(super) fn routers_timeout(&mut self, clock: Clock) {
+    pub(super) fn router_timeout(&mut self, clock: Clock, place: usize) {
+        let Some(Named { router, filed, .. }) = self.routers.get_mut(place) else { return };
+        *filed = None;
         let frames = &mut self.outbox.frames;
-        for (_, Named { router, .. }) in &mut self.routers {
-            if router.poll_timeout().is_some_and(|at| at <= clock.now) {
-                let lost =
-                    router.handle_timeout(clock.now, &mut |from, buf| frames.push(Frame { from, buf }));
-                (0..lost).for_each(|_| self.drops.count(Drop::Unresolved));
-            }
-        }
+        let lost = router.handle_timeout(clock.now, &mut |from, buf| frames.push(Frame { from, buf }));
+        (0..lost).for_each(|_| self.drops.count(Drop::Unresolved));
+        self.deadlines.arm(TimerKey::Router(place), filed, router.poll_timeout());
     }
 
     /// Hands routers what was switched to them.
     pub(super) fn route_all(&mut self, clock: Clock) {
+        if self.routed.is_empty() {
+            return;
+        }
         let mut routed = std::mem::take(&mut self.routed);
         for Routed { router, port, buf } in routed.drain(..) {
             let frames = &mut self.outbox.frames;
@@ -86,5 +91,8 @@ impl Worker {
             }
         }
         self.routed = routed;
+        for (place, Named { router, filed, .. }) in &mut self.routers {
+            self.deadlines.arm(TimerKey::Router(place), filed, router.poll_timeout());
+        }
     }
 }
