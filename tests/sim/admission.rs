@@ -346,8 +346,9 @@ fn a_client_is_no_dhcp_server_unless_it_may() {
         let yas = at_home(&mut world, Profile::ios17(), "yas");
         let [from, to] = [jiro, yas].map(|client| world.connect(client).address);
         // What is no server's passes in any case.
-        for (port, passes) in [(67, passes), (4011, true)] {
-            world.send_ip(jiro, udp_packet((from, port), (to, 68), b"an address for you"));
+        // A client's raw socket does not look whence it comes.
+        for (port, at, passes) in [(67, 68, passes), (4011, 68, passes), (4012, 4011, true)] {
+            world.send_ip(jiro, udp_packet((from, port), (to, at), b"an address for you"));
             world.run_for(Duration::from_secs(1));
             let came = world[yas].inbox.datagrams.iter().any(|datagram| datagram.from.1 == port);
             assert_eq!(came, passes, "{settings}, from port {port}");
