@@ -127,7 +127,9 @@ impl Gatehouse {
         self.next_hub += 1;
         self.hub_names.insert(folded(&hub.name).into(), id);
         let settings = place::hub_settings(hub, &self.config, &self.host_dns);
-        self.hubs.push(Hub::new(now, id, &hub.name, settings, self.entropy.fork()));
+        let mut opened = Hub::new(now, id, &hub.name, settings, self.entropy.fork());
+        opened.set_online(hub.online);
+        self.hubs.push(opened);
         self.dues.touch(id);
         id
     }
