@@ -246,6 +246,13 @@ impl Gatehouse {
         self.open_port(now, hub, port, permit)
     }
 
+    /// The rules of an uplink that stays as it is, as the configuration has them now: in force at the hub, and for the
+    /// worker to follow.
+    pub fn renew_uplink(&mut self, hub: HubId, port: PortId) -> Option<crate::hub::Policy> {
+        let policy = place::uplink_policy(&self.hub_config(hub)?.uplink_rules);
+        self.hub_mut(hub)?.set_policy(port, policy)
+    }
+
     /// Opens the port of a router in a hub, with the router's station there.
     ///
     /// # Errors

@@ -150,7 +150,7 @@ impl Nat {
         ip: &Ipv4<'_>,
         outside: &mut impl Outside,
     ) -> Result<(), Drop> {
-        let [_, _, _, _, high, low, ..] = ip.payload else { return Err(Drop::NotCarried) };
+        let [_, _, _, _, high, low, _, _, ..] = ip.payload else { return Err(Drop::NotCarried) };
         let key = Key::Echo { client: ip.source, id: u16::from_be_bytes([*high, *low]) };
         let Some(target) = self.target(socket(ip.destination, 0)) else {
             self.complain(packet, Icmp::HOST_UNREACHABLE);

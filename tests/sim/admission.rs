@@ -363,9 +363,17 @@ fn the_uplink_is_guarded_as_the_hub_says() {
         let client = at_home(&mut world, Profile::windows10(), "jiro");
         let to = world.connect(client).address;
         assert!(world.ping(client, OFFICE_GATEWAY));
-        world.send_from_uplink(1, udp_packet((OFFICE_GATEWAY, 67), (to, 68), b"an address for you"));
+        let offer = || udp_packet((OFFICE_GATEWAY, 67), (to, 68), b"an address for you");
+        world.send_from_uplink(1, offer());
         world.run_for(Duration::from_secs(1));
-        assert_eq!(world[client].inbox.datagrams.len(), usize::from(passes), "{rules}");
+        assert_eq!(std::mem::take(&mut world[client].inbox.datagrams).len(), usize::from(passes), "{rules}");
+        // The other way round from the next frame on.
+        let other = if passes { "{ dhcp_guard: true }" } else { "{}" };
+        world.reload(&Office::default().office(&format!("uplink_rules: {other}")));
+        world.send_from_uplink(1, offer());
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world[client].inbox.datagrams.len(), usize::from(!passes), "{other}");
+        assert!(world.ping(client, OFFICE_GATEWAY));
     }
 }
 
