@@ -105,7 +105,7 @@ macro_rules! replays {
     };
 }
 
-replays!(isakmp natt esp l2tp ppp ether config foreign state name filter ike lns link hub client worker);
+replays!(isakmp natt esp l2tp ppp ether config foreign state name filter ike lns link hub usernat client worker);
 
 #[test]
 fn every_target_is_replayed_and_has_a_binary() {

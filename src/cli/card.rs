@@ -5,13 +5,13 @@ use sekisho::{
     shell::host,
 };
 use serde::Serialize;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 /// What a client needs. As JSON, it is what scripts read.
 #[derive(Serialize)]
 pub(super) struct Card {
-    /// `None` when this host has no address but its own.
-    server: Option<IpAddr>,
+    /// The gateway's name or address; `None` when it has no name, and this host no address but its own.
+    server: Option<String>,
     psk: String,
     hub: String,
     /// As to be typed: with `@HUB` where the hub is not the default.
@@ -20,6 +20,8 @@ pub(super) struct Card {
     password: Option<String>,
     gateway: Ipv4Addr,
     network: String,
+    #[serde(skip)]
+    named: bool,
     #[serde(skip)]
     behind_nat: bool,
 }
@@ -38,16 +40,17 @@ impl Card {
         let psk = config.psk_for(hub)?;
 
         let listen = config.listen.addresses.iter().copied().find(|address| !address.is_unspecified());
-        let server = listen.or_else(host::likely_address);
+        let address = listen.or_else(host::likely_address);
         Some(Self {
-            server,
+            server: config.listen.name.clone().or_else(|| address.map(|address| address.to_string())),
             psk: String::from_utf8_lossy(&psk.key).into_owned(),
             hub: hub.name.clone(),
             user: if is_default { user.name.clone() } else { format!("{}@{}", user.name, hub.name) },
             password: password(user),
             gateway: hub.gateway,
             network: Network::to_string(&hub.network),
-            behind_nat: server.is_some_and(host::is_private),
+            named: config.listen.name.is_some(),
+            behind_nat: address.is_some_and(host::is_private),
         })
     }
 
@@ -66,14 +69,19 @@ impl Card {
             (None, _) => "(the configuration has only its hash)",
         };
         let Self { user, hub, network, gateway, .. } = self;
-        let server =
-            self.server.map_or_else(|| "this host's address".to_owned(), |address| address.to_string());
-        let note = if self.behind_nat {
-            "\n                  A private address. From outside, clients use the public address of the router\n\
-             \x20                 in front of it, which forwards UDP 500 and 4500 to this host (never 1701).\n\
-             \x20                 Windows then needs AssumeUDPEncapsulationContextOnSendRule = 2 in its registry."
-        } else {
-            ""
+        let server = self.server.as_deref().unwrap_or("this host's address");
+        let note = match (self.behind_nat, self.named) {
+            (false, _) => "",
+            (true, true) => {
+                "\n                  This host has a private address: the router in front of it forwards UDP 500 and 4500\n\
+                 \x20                 to it (never 1701).\n\
+                 \x20                 Windows then needs AssumeUDPEncapsulationContextOnSendRule = 2 in its registry."
+            }
+            (true, false) => {
+                "\n                  A private address. From outside, clients use the public address of the router\n\
+                 \x20                 in front of it, which forwards UDP 500 and 4500 to this host (never 1701).\n\
+                 \x20                 Windows then needs AssumeUDPEncapsulationContextOnSendRule = 2 in its registry."
+            }
         };
         format!(
             "
@@ -130,6 +138,14 @@ hubs: { HUB1: { network: 10.60.0.0/24, users: { user1: { password: "a \"password
     }
 
     #[test]
+    fn the_gateways_name_is_what_clients_dial() {
+        let named = card(&ONE.replace("[203.0.113.7]", "[192.168.1.2], name: vpn.example.org")).unwrap();
+        let text = named.text(Path::new("/s.yaml"), true);
+        assert!(text.contains("Server        vpn.example.org\n"), "{text}");
+        assert!(text.contains("forwards UDP 500 and 4500") && !text.contains("public address"), "{text}");
+    }
+
+    #[test]
     fn people_get_a_card() {
         let card = card(ONE).unwrap();
         insta::assert_snapshot!(card.text(Path::new("/var/lib/sekisho/sekisho.yaml"), true), @r#"
@@ -159,7 +175,7 @@ hubs: { HUB1: { network: 10.60.0.0/24, users: { user1: { password: "a \"password
             !hidden.contains("kT7n") && !hidden.contains("a \"pass") && hidden.contains("(in /s.yaml)"),
             "{hidden}"
         );
-        let behind = Card { server: Some(IpAddr::from([192, 168, 1, 2])), behind_nat: true, ..card };
+        let behind = Card { server: Some("192.168.1.2".to_owned()), behind_nat: true, ..card };
         assert!(behind.text(Path::new("/s.yaml"), true).contains("forwards UDP 500 and 4500"));
     }
 

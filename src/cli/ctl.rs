@@ -53,7 +53,7 @@ enum CtlCommand {
     /// Leases.
     #[command(subcommand)]
     Dhcp(Dhcp),
-    /// User-mode NATs.
+    /// NATs: the kernel's, and our own.
     #[command(subcommand)]
     Nat(Nat),
     /// Routers between hubs.

@@ -50,9 +50,7 @@ pub(super) fn people(socket: &Path, command: &Command, lang: Lang) -> Result<(),
         Command::MacList { .. } => list(values, "no stations", MACS, width, mac_cells),
         Command::IpList { .. } => list(values, "no addresses", IPS, width, ip_cells),
         Command::DhcpList { .. } => list(values, "no leases", LEASES, width, lease_cells),
-        Command::NatList { .. } => {
-            list(values, "nothing goes through a user-mode NAT", NATS, width, nat_cells)
-        }
+        Command::NatList { .. } => list(values, "nothing goes through a NAT", NATS, width, nat_cells),
         Command::RouterList {} => list(values, "no routers", ROUTERS, width, router_cells),
         Command::MacDelete { hub, mac, .. } => done(&format!("{hub} has forgotten {mac}")),
         Command::IpDelete { hub, address } => done(&format!("{hub} has forgotten {address}")),

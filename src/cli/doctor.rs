@@ -10,7 +10,7 @@ use sekisho::{
     entropy::Entropy,
     shell::{
         config_file,
-        doctor::{Examination, Running, epilogue, examine, self_connect},
+        doctor::{Examination, Running, epilogue, examine, peer_process, self_connect},
         host,
     },
 };
@@ -33,7 +33,7 @@ pub(super) struct Doctor {
     /// Ask this STUN server by which address the Internet sees this host.
     #[arg(long, value_name = "HOST:PORT")]
     stun: Option<String>,
-    /// The name that clients have been given for the gateway.
+    /// The name that clients have been given for the gateway [default: `listen.name`]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The hub that our own client connects to [default: the default hub, and each that has `targets`]
@@ -70,7 +70,7 @@ fn look(doctor: &Doctor) -> Report {
         config: &config,
         running: running.clone(),
         stun: doctor.stun.clone(),
-        name: doctor.name.clone(),
+        name: doctor.name.clone().or_else(|| config.listen.name.clone()),
     };
     report.lines.extend(examine(&examination).lines);
     if !doctor.no_connect && config.listen.l2tp_ipsec {
@@ -148,7 +148,8 @@ fn running(target: &Target, report: &mut Report) -> Option<Running> {
         let rows = rows.into_iter().filter_map(|row| serde_json::from_value::<HubRow>(row).ok());
         hubs.extend(rows.map(|row| (row.hub, row.addresses_held, row.range)));
     });
-    ours.then_some(Running { socket, hubs })
+    let process = peer_process(&socket);
+    ours.then_some(Running { socket, process, hubs })
 }
 
 /// Connects through the running gateway as a guest of a minute, or, where none runs, through one of our own with the

@@ -60,13 +60,11 @@ enum Command {
     #[command(hide = true)]
     Bench(bench::Bench),
     /// Print the shell's completion script.
-    #[command(hide = true)]
     Completion {
         /// For which shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    #[command(hide = true)]
+    /// Print the manual page: `sekisho man | man -l -`.
     Man,
 }
 

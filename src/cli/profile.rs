@@ -25,7 +25,7 @@ pub(super) struct Profile {
     /// The system of the device.
     #[arg(long = "for", value_name = "SYSTEM", value_parser = system())]
     system: System,
-    /// The name or address that the device dials [default: this host's address]
+    /// The name or address that the device dials [default: `listen.name`, else this host's address]
     #[arg(long, value_name = "NAME|ADDRESS")]
     server: Option<String>,
     /// What the connection is called on the device.
@@ -98,7 +98,7 @@ fn account(wanted: &Profile, config: &Config, hub: &str, name: &str) -> anyhow::
     let psk = config.psk_for(hub).with_context(|| format!("no key of `ipsec.psk` opens hub {}", hub.name))?;
     let listens = config.listen.addresses.iter().copied().find(|address| !address.is_unspecified());
     let address = listens.or_else(host::likely_address);
-    let server = match (&wanted.server, address) {
+    let server = match (wanted.server.as_ref().or(config.listen.name.as_ref()), address) {
         (Some(server), _) => server.clone(),
         (None, Some(address)) => address.to_string(),
         (None, None) => bail!("by which address is this gateway reached? --server NAME"),

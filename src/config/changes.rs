@@ -161,6 +161,8 @@ impl List {
 
     fn listen(&mut self, old: &Listen, new: &Listen) {
         self.field("listen.addresses", joined(&old.addresses), joined(&new.addresses), Effect::Restart);
+        let name = |listen: &Listen| listen.name.clone().unwrap_or_else(|| "none".to_owned());
+        self.field("listen.name", name(old), name(new), Effect::Now);
         let ports = |listen: &Listen| {
             let model::Ports { ike, nat_t, l2tp } = listen.ports;
             format!("ike {ike}, nat_t {nat_t}, l2tp {l2tp}")
@@ -327,6 +329,10 @@ impl List {
         }
         let note = |hub: &Hub| hub.note.clone().unwrap_or_else(|| "none".to_owned());
         self.field(&at(".note"), note(old), note(new), Effect::Now);
+        if old.online != new.online {
+            let touches = if new.online { Touches::Nobody } else { all() };
+            self.push(at(".online"), arrow(&old.online, &new.online), touches, Effect::Now);
+        }
         let sessions = |hub: &Hub| limit(Limit::of(Some(hub.limits.sessions)));
         self.field(&at(".limits.sessions"), sessions(old), sessions(new), Effect::NewConnections);
         self.field(&at(".limits.macs"), old.limits.macs, new.limits.macs, Effect::Now);
@@ -733,6 +739,14 @@ hubs:
             ),
             (
                 "default_hub: OFFICE",
+                "default_hub: OFFICE\nlisten: { name: vpn.example.org }",
+                "listen.name",
+                "none -> vpn.example.org",
+                Touches::Nobody,
+                Effect::Now,
+            ),
+            (
+                "default_hub: OFFICE",
                 "default_hub: OFFICE\nlisten: { ports: { ike: 5500 } }",
                 "listen.ports",
                 "5500",
@@ -746,6 +760,14 @@ hubs:
                 "1400 -> 1300",
                 Touches::Nobody,
                 Effect::NewConnections,
+            ),
+            (
+                "network: 10.60.0.0/16",
+                "network: 10.60.0.0/16\n    online: false",
+                "hubs.OFFICE.online",
+                "true -> false",
+                Touches::Hub("OFFICE".into()),
+                Effect::Now,
             ),
             (
                 "network: 10.60.0.0/16",

@@ -1,6 +1,7 @@
 //! `docs/configuration.md` and the schema say the same.
 
 use super::{
+    FileFacts, load,
     position::{Path, Segment},
     schema::File,
     tree::{FaultKind, Node, Skipped},
@@ -111,5 +112,33 @@ fn inside<'a>(value: &'a Value, step: &str) -> Vec<&'a Value> {
         (Value::Mapping(mapping), key) => mapping.get(key).into_iter().collect(),
         (Value::Sequence(values), "[]") => values.iter().collect(),
         _ => Vec::new(),
+    }
+}
+
+/// The recipes of `docs/hubs.md` are configurations that load, and its extracts fit into one.
+#[test]
+fn every_recipe_for_hubs_loads() {
+    const KEY: &str = "ipsec: { psk: \"a long pre-shared key for everybody\" }\n";
+    const HUB: &str = "hubs:\n  OFFICE:\n    network: 10.60.0.0/24\n    groups: { staff: {}, visitors: {} }\n    \
+                       users: { admin: { password: \"correct horse battery staple\" } }\n";
+    const HUBS: &str = "default_hub: OFFICE\nhubs:\n  OFFICE: { network: 10.60.0.0/24 }\n  \
+                        GUESTS: { network: 10.61.0.0/24, uplink: none }\n";
+    let text = include_str!("../../docs/hubs.md");
+    let blocks: Vec<&str> =
+        text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    assert!(blocks.len() >= 12, "{}", blocks.len());
+    for block in blocks {
+        let indented: String = block.lines().map(|line| format!("    {line}\n")).collect();
+        let whole = match block {
+            block if block.starts_with("ipsec:") => block.to_owned(),
+            block if block.starts_with("hubs:") => format!("{KEY}{block}"),
+            block if block.starts_with("routers:") => format!("{KEY}{HUBS}{block}"),
+            block if block.starts_with("access_list:") => format!("{KEY}{HUB}{indented}"),
+            block => format!("{KEY}{HUB}{block}"),
+        };
+        let facts = FileFacts { name: "hubs.md".to_owned(), mode: None, now: 1_800_000_000 };
+        if let Err(report) = load(&whole, &facts) {
+            panic!("{report}\n{whole}");
+        }
     }
 }

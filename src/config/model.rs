@@ -109,6 +109,8 @@ impl Config {
 pub struct Listen {
     /// Local addresses, at least one, none twice.
     pub addresses: Vec<IpAddr>,
+    /// The name under which clients reach the gateway: what profiles and the connection card show.
+    pub name: Option<String>,
     /// UDP ports, all different, none 0.
     pub ports: Ports,
     /// Whether L2TP inside IPsec is served. At least one of the two is.
@@ -197,6 +199,8 @@ pub struct Hub {
     pub name: String,
     /// What it is for.
     pub note: Option<String>,
+    /// Whether users may come in.
+    pub online: bool,
     /// Its network, /8 to /30.
     pub network: Network,
     /// Our address in it, a host of the network.

@@ -70,6 +70,8 @@ pub struct File {
 pub struct Listen {
     /// Local addresses; `0.0.0.0` is every one.
     pub addresses: Vec<IpAddr>,
+    /// The name under which clients reach the gateway.
+    pub name: Option<String>,
     /// UDP ports.
     pub ports: Ports,
     /// Whether L2TP inside IPsec is served.
@@ -85,6 +87,7 @@ impl Default for Listen {
     fn default() -> Self {
         Self {
             addresses: vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
+            name: None,
             ports: Ports::default(),
             l2tp_ipsec: true,
             raw_l2tp: false,
@@ -224,6 +227,8 @@ with_rules! {
     pub struct Hub {
         /// What it is for, in words.
         pub note: Option<String>,
+        /// Whether users may come in.
+        pub online: Option<bool>,
         /// The hub's network.
         pub network: Network,
         /// The gateway's own address in it; the first one of the network unless said.

@@ -107,7 +107,7 @@ pub enum Command {
         /// The address.
         address: Ipv4Addr,
     },
-    /// What goes through user-mode NATs.
+    /// What goes through NATs.
     NatList {
         /// Of this hub alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -139,7 +139,7 @@ pub struct MacRow {
     pub mac: String,
     pub vlan: u16,
     pub port: String,
-    /// `client`, `uplink`, `bridge`.
+    /// `client`, `uplink`, `bridge`, `router`, or `hub` of the hub's own services.
     pub behind: String,
     pub user: Option<String>,
     pub learned: bool,
@@ -179,7 +179,7 @@ pub struct LeaseRow {
     pub since: Option<u64>,
 }
 
-/// A flow through a user-mode NAT.
+/// A flow through a NAT.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NatRow {

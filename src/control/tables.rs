@@ -207,6 +207,9 @@ impl Table {
 
 /// What is behind a port, and whose it is.
 fn owner(hub: &Hub, port: Option<PortId>) -> (String, Option<String>) {
+    if port == Some(PortId::SERVICE) {
+        return ("hub".to_owned(), None);
+    }
     let Some(port) = port.and_then(|port| hub.port(port)) else { return ("unknown".to_owned(), None) };
     let kind = match port.kind {
         PortKind::Client => "client",

@@ -256,6 +256,8 @@ fn tables_are_listed_and_entries_deleted() {
     assert_eq!((&row["behind"], &row["learned"]), (&"bridge".into(), &true.into()));
     let row = find(&macs, "behind", "client");
     assert_eq!(row["user"], "jiro");
+    // The hub's own DHCP server.
+    assert_eq!(find(&macs, "behind", "hub")["learned"], false);
     let client_mac = row["mac"].as_str().unwrap().to_owned();
     let ips = world.rows(Command::IpList { hub: None }).unwrap();
     assert_eq!(find(&ips, "address", "10.60.0.99")["mac"], mac);
@@ -432,4 +434,45 @@ fn a_hub_that_goes_in_the_middle_ends_a_listing_in_peace() {
     assert_eq!(ended, 600);
     let last = job.step(inner.clock, facts, &mut inner.gatehouse, &mut out).unwrap();
     assert!(!last.more && last.rows.is_empty());
+}
+
+const DOCS: &str = include_str!("../../docs/control.md");
+
+/// The names in backticks of an error of serde's that lists what was expected.
+fn expected(line: &str) -> Vec<String> {
+    let message = read_request(line.as_bytes()).unwrap_err().message;
+    let (_, list) = message.split_once("expected").unwrap_or((&message, ""));
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// `docs/control.md` has every command with its arguments, and every field of the rows.
+#[test]
+fn the_document_knows_every_command_and_field() {
+    let ticked =
+        |text: &str| -> Vec<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let (_, rest) = DOCS.split_once("## Commands").unwrap();
+    let (commands, rows) = rest.split_once("## Rows").unwrap();
+    let mut documented = std::collections::BTreeMap::new();
+    for line in commands.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split('|').collect();
+        for command in ticked(cells[1]) {
+            documented.insert(command, ticked(cells[2]));
+        }
+    }
+    let mut known = expected(r#"{"version":1,"command":"no such command"}"#);
+    known.sort();
+    assert_eq!(documented.keys().cloned().collect::<Vec<_>>(), known);
+    for (command, arguments) in &documented {
+        let has = expected(&format!(r#"{{"version":1,"command":"{command}","no such argument":1}}"#));
+        assert_eq!(*arguments, has, "{command}");
+    }
+    let rows: std::collections::BTreeSet<String> = ticked(rows).into_iter().collect();
+    let source = include_str!("rows.rs");
+    let fields = source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(':'));
+    // Two are laid out flat: their own fields are named.
+    let named = fields.map(|(field, _)| field).filter(|field| *field != "traffic");
+    let missing: Vec<&str> = named.filter(|field| !rows.contains(*field)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+    let example = DOCS.split("```json\n").nth(1).unwrap().lines().next().unwrap();
+    assert!(read_request(example.as_bytes()).is_ok());
 }

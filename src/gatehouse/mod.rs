@@ -127,7 +127,9 @@ impl Gatehouse {
         self.next_hub += 1;
         self.hub_names.insert(folded(&hub.name).into(), id);
         let settings = place::hub_settings(hub, &self.config, &self.host_dns);
-        self.hubs.push(Hub::new(now, id, &hub.name, settings, self.entropy.fork()));
+        let mut opened = Hub::new(now, id, &hub.name, settings, self.entropy.fork());
+        opened.set_online(hub.online);
+        self.hubs.push(opened);
         self.dues.touch(id);
         id
     }
@@ -242,6 +244,13 @@ impl Gatehouse {
         };
         let permit = permit.with_policy(place::uplink_policy(&rules.uplink_rules));
         self.open_port(now, hub, port, permit)
+    }
+
+    /// The rules of an uplink that stays as it is, as the configuration has them now: in force at the hub, and for the
+    /// worker to follow.
+    pub fn renew_uplink(&mut self, hub: HubId, port: PortId) -> Option<crate::hub::Policy> {
+        let policy = place::uplink_policy(&self.hub_config(hub)?.uplink_rules);
+        self.hub_mut(hub)?.set_policy(port, policy)
     }
 
     /// Opens the port of a router in a hub, with the router's station there.

@@ -81,8 +81,15 @@ impl Gatehouse {
                 continue;
             };
             let settings = place::hub_settings(hub, &config, &self.host_dns);
-            if let Some(owner) = self.hub_mut(id).filter(|owner| *owner.settings() != settings) {
+            // What was said by hand holds until the file says something new.
+            let online =
+                Some(hub.online).filter(|now| before.hub(&hub.name).is_none_or(|was| was.online != *now));
+            let Some(owner) = self.hub_mut(id) else { continue };
+            if *owner.settings() != settings {
                 owner.apply(settings);
+            }
+            if let Some(online) = online {
+                owner.set_online(online);
             }
         }
         for change in changes {

@@ -193,3 +193,22 @@ fn a_changed_password_and_range_count_from_the_next_connection_on() {
     let yas = fixture.gatehouse.sessions().find(|session| session.link == link).unwrap();
     assert!(yas.address.unwrap() >= Ipv4Addr::new(10, 60, 0, 200), "{:?}", yas.address);
 }
+
+#[test]
+fn a_hub_is_offline_where_the_file_says_so_and_by_hand_until_it_says_something_new() {
+    let offline = OFFICE.replace("    users", "    online: false\n    users");
+    let mut fixture = Fixture::new(config(&offline));
+    let connect = |fixture: &mut Fixture| fixture.connect("jiro", PASSWORD, "203.0.113.7:4500").1;
+    assert_eq!(connect(&mut fixture), Some(Cause::HubOffline));
+    assert_eq!(reload(&mut fixture, &config(OFFICE)), []);
+    assert_eq!(connect(&mut fixture), None);
+    // It ends who is there.
+    assert_eq!(reload(&mut fixture, &config(&offline)).len(), 1);
+    assert_eq!(connect(&mut fixture), Some(Cause::HubOffline));
+    // What was said by hand stays over a reload that is about something else.
+    let id = fixture.gatehouse.hub_named("office").unwrap();
+    fixture.gatehouse.hub_mut(id).unwrap().set_online(true);
+    let other = offline.replace("    users", "    note: closed for the summer\n    users");
+    reload(&mut fixture, &config(&other));
+    assert_eq!(connect(&mut fixture), None);
+}

@@ -6,6 +6,7 @@ use super::fdb::{Flags, Look, Scope, Value};
 use super::leasing::{self, Talk};
 use super::nd::{self, Told};
 use super::policy::{Bucket, Owner, Policy, SERVICE, may_meet};
+use super::snoop;
 use crate::packet::{Drop, WorkerId};
 use crate::wire::ether::{Arp, ArpOperation, EtherType, Frame, Mac};
 use crate::wire::inet::{Ipv4, Protocol};
@@ -87,7 +88,7 @@ pub enum Notice {
         /// Its VLAN, 0 if untagged.
         vlan: u16,
     },
-    /// An address that a station claims by ARP and that is not known as its own.
+    /// An address that a station claims by ARP, or is given by DHCP, and that is not known as its own.
     Host {
         /// Behind which port.
         port: PortId,
@@ -129,7 +130,7 @@ impl Notices {
     /// How many notices one tick may produce.
     pub const LIMIT: usize = 64;
 
-    fn push(&mut self, notice: Notice) {
+    pub(super) fn push(&mut self, notice: Notice) {
         if self.list.contains(&notice) {
             return;
         }
@@ -282,6 +283,7 @@ impl Ingress {
             Kind::Uplink | Kind::Bridge | Kind::Router => {
                 self.admit_station(look, &frame, notices)?;
                 self.policy.admit_servers(&frame)?;
+                snoop::notice(look, &frame, notices);
             }
             Kind::Monitor => return Err(Drop::Policy),
         }
@@ -436,8 +438,15 @@ impl Ingress {
     fn admit_host(&self, look: &Look, frame: &Frame<'_>) -> Result<(), Drop> {
         let source = Ipv4::parse(frame.payload)?.source;
         let pinned = look.station(frame.source, 0).is_some_and(|station| station.flags().is_fixed());
-        let own = || look.host(source).is_some_and(|host| host.mac() == frame.source);
-        if source.is_unspecified() || pinned || own() { Ok(()) } else { Err(Drop::SpoofedSource) }
+        if source.is_unspecified() || pinned {
+            return Ok(());
+        }
+        let own = look.host(source).filter(|host| host.mac() == frame.source).ok_or(Drop::SpoofedSource)?;
+        if !own.flags().is_fixed() {
+            // A long transfer needs no ARP: what it sends shows the address as well.
+            look.touch_host(source, own);
+        }
+        Ok(())
     }
 
     /// Snoops the sender's address from ARP; a probe (RFC 5227) claims none yet.

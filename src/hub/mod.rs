@@ -16,6 +16,7 @@
 //! | `filter` | what a monitor wants to see |
 //! | `leasing` | addresses that a LAN gives |
 //! | `nd` | IPv6 addresses, for listings |
+//! | `snoop` | addresses that DHCP servers of a LAN give to its stations |
 //! | `dhcp`, `service` | the leases' second way out: DHCP on the wire |
 //!
 //! Must not know what is on the other side of a port, nor do I/O.
@@ -39,6 +40,7 @@ mod pool;
 mod roster;
 mod service;
 pub mod snapshot;
+mod snoop;
 mod stations;
 mod table;
 
@@ -84,7 +86,7 @@ pub struct Settings {
     pub max_hosts: usize,
     /// How long a learned station is kept after its last frame.
     pub station_ageing: Duration,
-    /// How long a learned address is kept after its last ARP.
+    /// How long a learned address is kept after its station has last shown it.
     pub host_ageing: Duration,
     /// How many copies all floods together may make in a second.
     pub flood_copies_per_second: u32,
@@ -106,7 +108,7 @@ impl Settings {
             max_stations: 65_536,
             max_hosts: 65_536,
             station_ageing: Duration::from_secs(600),
-            host_ageing: Duration::from_secs(120),
+            host_ageing: Duration::from_secs(600),
             flood_copies_per_second: 100_000,
             client: Policy::client(),
             dhcp: dhcp::Settings::default(),

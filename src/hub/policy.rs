@@ -2,6 +2,7 @@
 
 use super::PortId;
 use crate::packet::Drop;
+use crate::wire::dhcp::CLIENT_PORT;
 use crate::wire::ether::{Arp, EtherType, Frame, Mac};
 use crate::wire::inet::{Ipv4, Protocol};
 use std::net::Ipv4Addr;
@@ -158,27 +159,25 @@ impl Policy {
     }
 }
 
-/// From the DHCP server's port to the client's (RFC 2131 section 4.1).
+/// To the DHCP client's port (RFC 2131 section 4.1), from whatever port: clients that listen on a raw socket look at no
+/// more than that.
 fn is_dhcp_server(payload: &[u8]) -> bool {
-    // A cheap look first: nearly nothing is UDP from port 67.
+    // A cheap look first: not much is UDP.
     if payload.get(9) != Some(&Protocol::UDP.0) {
         return false;
     }
     let udp = Ipv4::parse(payload).ok().and_then(|ip| ip.udp());
-    udp.is_some_and(|udp| udp.source == 67 && udp.destination == 68)
+    udp.is_some_and(|udp| udp.destination == CLIENT_PORT)
 }
 
-/// Whether an IPv6 packet is a DHCPv6 server's (UDP from 547 to 546) or a router advertisement (RFC 4861). Extension
+/// Whether an IPv6 packet is a DHCPv6 server's (UDP to 546) or a router advertisement (RFC 4861). Extension
 /// headers are stepped over (RFC 7113 section 3: else the guard is evaded), later fragments cannot be judged.
 fn ipv6_server(payload: &[u8]) -> (bool, bool) {
     let Some((header, mut rest)) = payload.split_first_chunk::<40>() else { return (false, false) };
     let mut next = header[6];
     for _ in 0..8 {
         match (next, rest) {
-            (17, [a, b, c, d, ..]) => {
-                let (from, to) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
-                return (from == 547 && to == 546, false);
-            }
+            (17, [_, _, high, low, ..]) => return (u16::from_be_bytes([*high, *low]) == 546, false),
             (58, [kind, ..]) => return (false, *kind == 134),
             // Hop-by-hop, routing, destination options.
             (0 | 43 | 60, [after, length, ..]) => {

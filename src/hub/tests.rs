@@ -376,8 +376,51 @@ fn addresses_are_snooped_and_age() {
     let probe = Arp::request(LAN_MAC, Ipv4Addr::UNSPECIFIED, nas).frame(Mac::BROADCAST);
     let _ = w.send_and_learn(&mut bridge, &probe);
     assert_eq!(w.hub.view().mac_of(nas), Some(other));
-    w.pass(140);
+    w.pass(580);
+    assert_eq!(w.hub.view().mac_of(nas), Some(other));
+    w.pass(40);
     assert_eq!(w.hub.view().mac_of(nas), None);
+}
+
+/// RFC 2131's acknowledgement, as a server of the LAN sends it.
+fn acknowledgement(address: Ipv4Addr, station: Mac, kind: u8) -> Vec<u8> {
+    let mut message = vec![2, 1, 6, 0];
+    message.resize(16, 0);
+    message.extend(address.octets());
+    message.resize(28, 0);
+    message.extend(station.0);
+    message.resize(236, 0);
+    message.extend([99, 130, 83, 99, 0, 54, 4, 10, 60, 0, 2, 53, 1, kind, 255]);
+    message
+}
+
+#[test]
+fn addresses_that_a_lans_dhcp_server_gives_are_snooped() {
+    let mut w = World::new(settings());
+    let (mut bridge, _uplink) = (w.bridge(), w.uplink());
+    let a = w.client(W0, 1, "jiro");
+    let (server, nas) = (Mac([0x02, 0, 0, 0, 0, 0x53]), Ipv4Addr::new(10, 60, 0, 200));
+    let says = |address, station, kind| {
+        let message = acknowledgement(address, station, kind);
+        let packet = udp_packet((Ipv4Addr::new(10, 60, 0, 2), 67), (Ipv4Addr::BROADCAST, 68), &message);
+        frame(Mac::BROADCAST, server, EtherType::IPV4, &packet)
+    };
+    let _ = w.send_and_learn(&mut bridge, &lan_ip(Mac::BROADCAST, LAN_MAC, Ipv4Addr::BROADCAST));
+    let _ = w.send_and_learn(&mut bridge, &says(nas, LAN_MAC, 2));
+    assert_eq!(w.hub.view().mac_of(nas), None, "an offer gives nothing yet");
+    let _ = w.send_and_learn(&mut bridge, &says(nas, LAN_MAC, 5));
+    assert_eq!(w.hub.view().mac_of(nas), Some(LAN_MAC));
+    assert!(w.send(&mut bridge, &says(nas, LAN_MAC, 5)) != Forward::Discard(Drop::SpoofedSource));
+    assert!(w.notices.is_empty(), "it is known");
+    // Not a station that nobody has seen, and nothing of a client's or the gateway's.
+    let _ = w.send_and_learn(&mut bridge, &says(Ipv4Addr::new(10, 60, 0, 201), Mac([2, 0, 0, 0, 0, 9]), 5));
+    assert_eq!(w.hub.view().mac_of(Ipv4Addr::new(10, 60, 0, 201)), None);
+    let _ = w.send_and_learn(&mut bridge, &says(Ipv4Addr::new(10, 60, 0, 202), a.mac(), 5));
+    assert_eq!(w.hub.view().mac_of(Ipv4Addr::new(10, 60, 0, 202)), None);
+    for address in [a.address().unwrap(), GATEWAY] {
+        let _ = w.send_and_learn(&mut bridge, &says(address, LAN_MAC, 5));
+        assert_ne!(w.hub.view().mac_of(address), Some(LAN_MAC));
+    }
 }
 
 #[test]
@@ -590,8 +633,12 @@ fn router_advertisements_can_be_kept_out() {
     assert_eq!(w.send(&mut bridge, &packet(17, &[2, 35, 2, 34])), rogue);
     // Neighbour discovery passes, but links do not carry it.
     assert_eq!(w.send(&mut bridge, &packet(58, &[135, 0])), Forward::Flood(Scope::Trunks));
-    let dhcp = udp_packet((BEYOND, 67), (Ipv4Addr::BROADCAST, 68), b"");
-    assert_eq!(w.send(&mut bridge, &frame(Mac::BROADCAST, LAN_MAC, EtherType::IPV4, &dhcp)), rogue);
+    // A client that listens on a raw socket does not look whence an offer comes.
+    assert_eq!(w.send(&mut bridge, &packet(17, &[0, 99, 2, 34])), rogue);
+    for port in [67, 1067] {
+        let dhcp = udp_packet((BEYOND, port), (Ipv4Addr::BROADCAST, 68), b"");
+        assert_eq!(w.send(&mut bridge, &frame(Mac::BROADCAST, LAN_MAC, EtherType::IPV4, &dhcp)), rogue);
+    }
 }
 
 fn trunk_with(w: &mut World, policy: Policy) -> Ingress {
@@ -616,6 +663,11 @@ fn no_routing_keeps_a_lans_router_out() {
     let _ = w.send_and_learn(&mut bridge, &Arp::announcement(LAN_MAC, nas).frame(Mac::BROADCAST));
     assert_eq!(w.send_and_learn(&mut bridge, &from_lan(LAN_MAC, nas)), Forward::To(UPLINK));
     assert_eq!(w.send_and_learn(&mut bridge, &from_lan(LAN_MAC, BEYOND)), spoofed);
+    // A long transfer needs no ARP in between: what it sends keeps its address.
+    for _ in 0..30 {
+        w.pass(60);
+        assert_eq!(w.send_and_learn(&mut bridge, &from_lan(LAN_MAC, nas)), Forward::To(UPLINK));
+    }
     // Somebody who has no address yet may ask for one.
     let discover = udp_packet((Ipv4Addr::UNSPECIFIED, 68), (Ipv4Addr::BROADCAST, 67), b"");
     let discover = frame(Mac::BROADCAST, LAN_MAC, EtherType::IPV4, &discover);
@@ -645,7 +697,7 @@ fn max_ips_bounds_the_addresses_behind_a_port() {
     let _ = w.send_and_learn(&mut bridge, &claim(202));
     assert_eq!(w.hub.view().mac_of(host(202)), Some(LAN_MAC));
     assert_eq!(w.send_and_learn(&mut bridge, &claim(203)), Forward::Discard(Drop::IpLimit));
-    w.pass(140);
+    w.pass(620);
     let _ = w.send_and_learn(&mut bridge, &claim(203));
     assert_eq!(w.hub.view().mac_of(host(203)), Some(LAN_MAC));
 }

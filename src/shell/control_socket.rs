@@ -2,9 +2,11 @@
 //! connection is a task of the control thread; what it asks goes to the owner of the gatehouse page by page, so that
 //! neither a long listing nor a slow reader keeps anybody waiting.
 
+use super::conntrack;
 use super::inbox::{Inbox, Input};
 use super::monitor::{self, Feed};
 use super::usernat::Window;
+use crate::config::Network;
 use crate::control::{
     Command, Facts, GuestRow, Job, Kind, MonitorRow, NatRow, Page, Refusal, ReloadRow, Reply, Row,
     read_request,
@@ -54,10 +56,18 @@ pub(super) enum Call {
     Monitor { hub: String, feed: Box<Feed>, answer: oneshot::Sender<Result<PortId, Refusal>> },
     /// Take it out again.
     EndMonitor(PortId),
-    /// The user-mode NATs of a hub, or of all.
-    Nats { hub: Option<String>, answer: oneshot::Sender<Result<Vec<(String, Window)>, Refusal>> },
+    /// The NATs of a hub, or of all.
+    Nats { hub: Option<String>, answer: oneshot::Sender<Result<Nats, Refusal>> },
     /// Read the configuration again.
     Reload { dry_run: bool, answer: oneshot::Sender<Result<ReloadRow, Refusal>> },
+}
+
+/// Where to look for flows.
+pub(super) struct Nats {
+    /// The user-mode NATs, each with its hub.
+    pub(super) windows: Vec<(String, Window)>,
+    /// Hubs behind the kernel's NAT.
+    pub(super) kernel: Vec<(String, Network)>,
 }
 
 /// An open control socket; the file goes when this does.
@@ -274,16 +284,28 @@ impl Connection {
         Err(result.err().unwrap_or_else(|| ErrorKind::ConnectionAborted.into()))
     }
 
-    /// Lists the flows of user-mode NATs, by hub, client and protocol.
+    /// Lists the flows of NATs, by hub, client and protocol: first those of the kernel's.
     async fn flows(&mut self, hub: Option<String>) -> std::io::Result<()> {
         let (answer, answered) = oneshot::channel();
         let sent = self.calls.send(Call::Nats { hub, answer }).await.is_ok();
-        let windows = match answered.await {
-            Ok(Ok(windows)) if sent => windows,
+        let Nats { windows, kernel } = match answered.await {
+            Ok(Ok(nats)) if sent => nats,
             Ok(Err(refusal)) => return self.refuse(refusal).await,
             _ => return self.refuse(Refusal::new(Kind::Failed, "the gateway is stopping")).await,
         };
         let mut rows = Vec::new();
+        if !kernel.is_empty() {
+            let table = tokio::task::spawn_blocking(move || conntrack::flows(&kernel)).await;
+            match table.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+                Ok(flows) => rows.extend(flows.into_iter().map(Row::Nat)),
+                Err(_) if !windows.is_empty() => {}
+                Err(error) => {
+                    let message =
+                        format!("the kernel's connections cannot be read here ({error}): see `conntrack -L`");
+                    return self.refuse(Refusal::new(Kind::Failed, message)).await;
+                }
+            }
+        }
         for (hub, window) in windows {
             let Some(mut flows) = window.flows().await else {
                 return self

@@ -1,6 +1,6 @@
 //! The control side: the gatehouse, the signals, and what is written to disk.
 
-use super::control_socket::{self, Call};
+use super::control_socket::{self, Call, Nats};
 use super::guest::{self, Guest};
 use super::inbox::{Inbox, Input};
 use super::net_setup::HostSetup;
@@ -9,13 +9,13 @@ use super::routers::Routers;
 use super::state_file;
 use super::syscall::give_back_memory;
 use super::uplinks::{Trunks, host_name_servers};
-use super::usernat::Window;
 use super::worker_thread::clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::{Facts, GuestRow, Kind, Refusal, ReloadRow, Reloaded};
 use crate::entropy::Entropy;
 use crate::gatehouse::{Gatehouse, Output};
 use crate::hub::Forward;
+use crate::identity::same_name;
 use crate::packet::WorkerId;
 use crate::peer::{Answer, Ask};
 use crate::worker::{FarFrame, Target};
@@ -152,20 +152,21 @@ impl GateThread {
         Ok(())
     }
 
-    /// The user-mode NATs of a hub, or of all.
-    fn nats(&self, hub: Option<&str>) -> Result<Vec<(String, Window)>, Refusal> {
+    /// The NATs of a hub, or of all.
+    fn nats(&self, hub: Option<&str>) -> Result<Nats, Refusal> {
+        let wanted = |config: &&config::Hub| hub.is_none_or(|name| same_name(name, &config.name));
+        let hubs: Vec<&config::Hub> = self.gatehouse.config().hubs.iter().filter(wanted).collect();
         if let Some(name) = hub {
-            let id = self.gatehouse.hub_named(name);
-            let id = id.ok_or_else(|| Refusal::unknown(format!("there is no hub `{name}`")))?;
-            let uplink = self.gatehouse.hub_config(id).map(|hub| hub.uplink.to_string()).unwrap_or_default();
-            if uplink != "usernat" {
-                let message = format!(
-                    "the uplink of hub {name} is `{uplink}`: `usernat` alone has a NAT in the gateway (the kernel's is shown by `conntrack -L`)"
-                );
+            let config = hubs.first().ok_or_else(|| Refusal::unknown(format!("there is no hub `{name}`")))?;
+            if !config.uplink.has_gateway() {
+                let message =
+                    format!("the uplink of hub {} is `{}`, which is no NAT", config.name, config.uplink);
                 return Err(Refusal::new(Kind::Refused, message));
             }
         }
-        Ok(self.trunks.windows(hub))
+        let kernel = hubs.iter().filter(|config| config.uplink.is_nat());
+        let kernel = kernel.map(|config| (config.name.clone(), config.network)).collect();
+        Ok(Nats { windows: self.trunks.windows(hub), kernel })
     }
 
     /// Lets a guest in to `hub`; without one, sends the guest away.

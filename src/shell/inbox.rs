@@ -4,7 +4,7 @@
 use super::cable::Device;
 use super::routers::RouterPlug;
 use crate::crypto::dh::{DhError, DhResult};
-use crate::hub::{Ingress, PortId, View};
+use crate::hub::{Ingress, Policy, PortId, View};
 use crate::packet::{Datagram, PacketBuf};
 use crate::peer::{Answer, DhTag, Settings};
 use crate::penalty::Change;
@@ -37,6 +37,8 @@ pub(super) enum Input {
     Reserve(oneshot::Sender<PortId>),
     /// Serve an uplink whose number was set aside.
     Plug(Box<Plug>),
+    /// Other rules for an uplink.
+    Rules(PortId, Policy),
     /// Close an uplink, and say when its interface is closed.
     Unplug(PortId, oneshot::Sender<()>),
     /// Serve a router whose ports' numbers were set aside.

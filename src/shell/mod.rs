@@ -5,6 +5,7 @@
 pub mod bench;
 mod cable;
 pub mod config_file;
+mod conntrack;
 pub mod control_socket;
 mod dh_pool;
 mod dispatch;

@@ -180,7 +180,7 @@ impl Trunks {
         let before = self.nat_hubs(before);
         let stays = |name: &String, trunk: &Trunk| {
             // Another spelling of the hub's name is the same interface.
-            let what = |wanted: &Wanted| (wanted.kind.clone(), wanted.nat, wanted.rules);
+            let what = |wanted: &Wanted| (wanted.kind.clone(), wanted.nat);
             wanted.get(name).is_some_and(|new| what(new) == what(&trunk.wanted))
         };
         let gone: Vec<Trunk> =
@@ -197,6 +197,16 @@ impl Trunks {
                 step = "uplink",
                 "uplink closed"
             );
+        }
+        for (name, trunk) in &mut self.open {
+            let Some(new) = wanted.get(name).filter(|new| new.rules != trunk.wanted.rules) else { continue };
+            trunk.wanted.rules = new.rules;
+            // The cable stays: connections through it go on.
+            let hub = gatehouse.hub_named(&new.hub);
+            let policy = hub.and_then(|hub| gatehouse.renew_uplink(hub, trunk.port));
+            if let Some((policy, inbox)) = policy.zip(inboxes.get(usize::from(trunk.port.worker().0))) {
+                inbox.put(Input::Rules(trunk.port, policy));
+            }
         }
         let used: Vec<&str> =
             config.hubs.iter().flat_map(|hub| hub.uplink.interfaces()).map(|(_, name)| name).collect();

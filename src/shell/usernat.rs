@@ -32,6 +32,8 @@ const BATCH: usize = 256;
 const SPARE_FILES: u64 = 256;
 /// How long the thread may take to list its flows.
 const ANSWER: Duration = Duration::from_secs(1);
+/// How old what is known of the host's name servers may be.
+const RESOLVERS: Duration = Duration::from_secs(10);
 /// Listings that wait at most.
 const QUESTIONS: usize = 4;
 
@@ -95,6 +97,9 @@ pub(super) fn start(
     inboxes: Arc<[Inbox]>,
 ) -> anyhow::Result<(Way, Window)> {
     settings.resolvers = resolvers();
+    if let Err(error) = ping_socket() {
+        tracing::warn!(%error, "pings of clients go nowhere: {NO_PINGS}");
+    }
     settings.limits.all = settings.limits.all.min(files());
     let seed = Entropy::from_system()?.u64();
     let poll = Poll::new().context("cannot make an event queue")?;
@@ -102,9 +107,10 @@ pub(super) fn start(
     let registry = poll.registry().try_clone()?;
     let (to, from) = sync_channel(QUEUE);
     let (asks, questions) = sync_channel(QUESTIONS);
-    let outside = Sockets { registry, sockets: HashMap::new(), told: false };
+    let outside = Sockets { registry, sockets: HashMap::new() };
     let nat = Nat::new(Instant::now(), settings, seed);
-    let thread = Thread { poll, nat, outside, from, questions, inboxes, port, again: Vec::new() };
+    let looked = Instant::now();
+    let thread = Thread { poll, nat, outside, from, questions, inboxes, port, again: Vec::new(), looked };
     std::thread::Builder::new().name("usernat".to_owned()).spawn(move || {
         if let Err(error) = thread.run() {
             tracing::error!(%error, "the user-mode NAT failed");
@@ -112,6 +118,17 @@ pub(super) fn start(
     })?;
     let window = Window { to: asks, waker: waker.clone() };
     Ok((Way { to: Some(to), waker }, window))
+}
+
+/// What is the matter where there are no pings.
+const NO_PINGS: &str = "this system has no ping sockets for us (sysctl net.ipv4.ping_group_range)";
+
+/// A socket for ICMP echo, where the system lets us have one (ping(7) in Linux: `net.ipv4.ping_group_range`).
+///
+/// # Errors
+/// `PermissionDenied` where it does not.
+pub(super) fn ping_socket() -> io::Result<RawSocket> {
+    RawSocket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4))
 }
 
 /// The name servers of this host: those on its loopback too, for it is we who ask.
@@ -146,8 +163,6 @@ enum Socket {
 struct Sockets {
     registry: Registry,
     sockets: HashMap<FlowId, Socket>,
-    /// That pings are off has been told.
-    told: bool,
 }
 
 const fn token(flow: FlowId) -> Token {
@@ -171,16 +186,10 @@ impl Sockets {
 
     fn echo(&mut self, flow: FlowId) -> io::Result<&UdpSocket> {
         if !self.sockets.contains_key(&flow) {
-            let socket = RawSocket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4)).map_err(|error| {
-                if !std::mem::replace(&mut self.told, true) {
-                    tracing::warn!(
-                        %error,
-                        "pings of clients go nowhere: this system has no ping sockets for us (sysctl net.ipv4.ping_group_range)"
-                    );
-                }
-                io::Error::from(ErrorKind::PermissionDenied)
-            })?;
+            // That there are none has been said at the start.
+            let socket = ping_socket().map_err(|_| io::Error::from(ErrorKind::PermissionDenied))?;
             socket.set_nonblocking(true)?;
+            let _ = setsockopt(&socket, sockopt::Ipv4RecvErr, &true);
             let mut socket = UdpSocket::from_std(socket.into());
             self.registry.register(&mut socket, token(flow), Interest::READABLE)?;
             self.sockets.insert(flow, Socket::Echo(socket));
@@ -218,12 +227,22 @@ impl Outside for Sockets {
         }
     }
 
-    fn connect(&mut self, flow: FlowId, to: SocketAddrV4) -> io::Result<()> {
-        let mut stream = TcpStream::connect(to.into())?;
+    fn connect(&mut self, flow: FlowId, to: SocketAddrV4, from: Option<u16>) -> io::Result<u16> {
+        let socket = RawSocket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        // Several may have one port towards different servers; a port that the system chooses is nobody else's.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, from.unwrap_or(0)).into())?;
+        let port = socket.local_addr()?.as_socket_ipv4().map_or(0, |own| own.port());
+        match socket.connect(&to.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let mut stream = TcpStream::from_std(socket.into());
         let _ = stream.set_nodelay(true);
         self.registry.register(&mut stream, token(flow), Interest::READABLE | Interest::WRITABLE)?;
         self.sockets.insert(flow, Socket::Tcp(stream));
-        Ok(())
+        Ok(port)
     }
 
     fn read(&mut self, flow: FlowId, into: &mut [u8]) -> io::Result<usize> {
@@ -256,6 +275,8 @@ struct Thread {
     port: PortId,
     /// Sockets that may have more.
     again: Vec<FlowId>,
+    /// When the host was last asked for its name servers.
+    looked: Instant,
 }
 
 impl Thread {
@@ -274,6 +295,11 @@ impl Thread {
                 result => result?,
             }
             let now = Instant::now();
+            if now.duration_since(self.looked) > RESOLVERS {
+                // A host that has moved to another network has others.
+                self.looked = now;
+                self.nat.set_resolvers(resolvers());
+            }
             more = true;
             for _ in 0..TURN {
                 match self.from.try_recv() {
@@ -338,9 +364,7 @@ impl Thread {
                         }
                         Ok(_) => {}
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            while let Some((to, error)) = unreachable(socket) {
-                                self.nat.handle_unreachable(flow, to, error);
-                            }
+                            hear_errors(&mut self.nat, flow, socket);
                             return;
                         }
                         // An error of an earlier datagram: the queue of errors has it.
@@ -356,7 +380,11 @@ impl Thread {
                             self.nat.handle_echo(flow, *from.ip(), space.get(..length).unwrap_or_default());
                         }
                         Ok(_) => {}
-                        Err(_) => return,
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            hear_errors(&mut self.nat, flow, socket);
+                            return;
+                        }
+                        Err(_) => {}
                     }
                 }
                 self.again.push(flow);
@@ -376,19 +404,43 @@ impl Thread {
     }
 }
 
-/// The next ICMP error about what a socket has sent: whither, and which.
-fn unreachable(socket: &UdpSocket) -> Option<(SocketAddrV4, Icmp)> {
-    let mut payload = [0; 64];
-    let mut pieces = [IoSliceMut::new(&mut payload)];
+/// Errors that one turn hears of a socket.
+const ERRORS: usize = 64;
+
+/// Passes on what ICMP says of what a socket has sent.
+fn hear_errors(nat: &mut Nat, flow: FlowId, socket: &UdpSocket) {
+    let mut sent = [0; 64];
+    for _ in 0..ERRORS {
+        let Some(News { to, by, error, length }) = unreachable(socket, &mut sent) else { return };
+        nat.handle_unreachable(flow, to, by, error, sent.get(..length).unwrap_or_default());
+    }
+}
+
+/// An ICMP error: about what was sent whither, who says so, what it says, and how much of what was sent is known.
+struct News {
+    to: SocketAddrV4,
+    by: Option<Ipv4Addr>,
+    error: Icmp,
+    length: usize,
+}
+
+/// The next ICMP error about what a socket has sent.
+fn unreachable(socket: &UdpSocket, sent: &mut [u8]) -> Option<News> {
+    let mut pieces = [IoSliceMut::new(sent)];
     let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in);
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut pieces, Some(&mut control), flags).ok()?;
     let to = message.address.map(SocketAddrV4::from)?;
-    let error = message.cmsgs().ok()?.find_map(|entry| match entry {
-        ControlMessageOwned::Ipv4RecvErr(error, _) if error.ee_origin == libc::SO_EE_ORIGIN_ICMP => {
-            Some(Icmp(error.ee_type, error.ee_code))
+    let found = message.cmsgs().ok()?.find_map(|entry| match entry {
+        ControlMessageOwned::Ipv4RecvErr(error, by) if error.ee_origin == libc::SO_EE_ORIGIN_ICMP => {
+            let by = by.map(|by| Ipv4Addr::from(by.sin_addr.s_addr.to_ne_bytes()));
+            Some((Icmp(error.ee_type, error.ee_code), by))
         }
         _ => None,
     });
-    Some((to, error.unwrap_or(Icmp::HOST_UNREACHABLE)))
+    let (error, by) = found.unwrap_or((Icmp::HOST_UNREACHABLE, None));
+    Some(News { to, by: by.filter(|by| !by.is_unspecified()), error, length: message.bytes })
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,6 +256,7 @@ impl WorkerThread {
                         tracing::error!(%error, "uplink not served");
                     }
                 }
+                Input::Rules(port, policy) => self.worker.set_trunk_policy(port, policy),
                 Input::Unplug(port, done) => {
                     self.unplug(port, &mut turn.places);
                     // Nobody waits if the gateway is stopping.

@@ -52,6 +52,8 @@ pub(super) struct Flow {
     pub(super) until: Instant,
     /// The timer that is filed.
     due: Option<Instant>,
+    /// Of a connection: our port outside.
+    port: Option<u16>,
 }
 
 impl Flow {
@@ -76,6 +78,8 @@ pub(super) struct Flows {
     keys: HashMap<Key, FlowId>,
     /// How many of each class a client has.
     clients: BTreeMap<Ipv4Addr, [usize; 3]>,
+    /// Our port for the connections of a client's port, and how many there are.
+    ports: HashMap<SocketAddrV4, (u16, usize)>,
     due: BTreeSet<(Instant, FlowId)>,
 }
 
@@ -102,7 +106,8 @@ impl Flows {
 
     pub(super) fn insert(&mut self, key: Key, body: Body, until: Instant) -> FlowId {
         let id = FlowId(
-            u32::try_from(self.slots.insert(Flow { key, body, until, due: None })).unwrap_or(u32::MAX),
+            u32::try_from(self.slots.insert(Flow { key, body, until, due: None, port: None }))
+                .unwrap_or(u32::MAX),
         );
         self.keys.insert(key, id);
         if let Some(count) = self.clients.entry(key.client()).or_default().get_mut(key.class()) {
@@ -117,6 +122,7 @@ impl Flows {
             self.due.remove(&(at, id));
         }
         self.keys.remove(&flow.key);
+        self.leave_port(&flow);
         let client = flow.key.client();
         if let Some(counts) = self.clients.get_mut(&client) {
             if let Some(count) = counts.get_mut(flow.key.class()) {
@@ -124,6 +130,34 @@ impl Flows {
             }
             if *counts == [0; 3] {
                 self.clients.remove(&client);
+            }
+        }
+    }
+
+    /// Our port for the connections of a client's port, while it has some.
+    pub(super) fn port_of(&self, client: &SocketAddrV4) -> Option<u16> {
+        self.ports.get(client).map(|(port, _)| *port)
+    }
+
+    /// Files our port of a connection.
+    pub(super) fn use_port(&mut self, id: FlowId, port: u16) {
+        let Some(flow) = self.slots.get_mut(id.0 as usize) else { return };
+        if let Key::Tcp { client, .. } = flow.key {
+            flow.port = Some(port);
+            let used = self.ports.entry(client).or_insert((port, 0));
+            // One that could not have the port of the others goes uncounted.
+            used.1 += usize::from(used.0 == port);
+        }
+    }
+
+    fn leave_port(&mut self, flow: &Flow) {
+        let (Key::Tcp { client, .. }, Some(port)) = (flow.key, flow.port) else { return };
+        if let Some((common, count)) = self.ports.get_mut(&client)
+            && *common == port
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.ports.remove(&client);
             }
         }
     }

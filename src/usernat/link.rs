@@ -112,7 +112,12 @@ impl Nat {
 
     /// Tells a client what is the matter with its packet (RFC 792).
     pub(super) fn complain(&mut self, packet: &[u8], error: Icmp) {
-        if let Some(message) = icmp_error(packet, self.settings.gateway, error)
+        self.complain_from(self.settings.gateway, packet, error);
+    }
+
+    /// The same in the name of a router outside.
+    pub(super) fn complain_from(&mut self, router: Ipv4Addr, packet: &[u8], error: Icmp) {
+        if let Some(message) = icmp_error(packet, router, error)
             && let Ok(ip) = Ipv4::parse(&message)
         {
             let to = ip.destination;

@@ -11,6 +11,7 @@
 //!
 //! A mapping belongs to a client's address and port, whatever the destination (endpoint-independent), and lets in only
 //! what comes from addresses that the client has sent to (address-dependent filtering). Nothing from outside opens one.
+//! Connections of one port of a client come from one port of ours, which no other client has.
 //!
 //! Sans-IO: time and sockets are arguments. Must not know hubs' tables or ports.
 
@@ -132,6 +133,11 @@ impl Nat {
             counts: Counts::default(),
             out: Vec::new(),
         }
+    }
+
+    /// Changes the name servers that questions go to from now on.
+    pub fn set_resolvers(&mut self, resolvers: Vec<Ipv4Addr>) {
+        self.settings.resolvers = resolvers;
     }
 
     /// What was not done.

@@ -22,11 +22,12 @@ pub trait Outside {
     /// `PermissionDenied` where this system has no ping sockets for us.
     fn send_echo(&mut self, flow: FlowId, to: Ipv4Addr, message: &[u8]) -> io::Result<()>;
 
-    /// Begins to connect a TCP socket.
+    /// Begins to connect a TCP socket, from this port of ours where one is named. Returns the port that it has: one that
+    /// no other client's connections have.
     ///
     /// # Errors
-    /// When the system refuses at once.
-    fn connect(&mut self, flow: FlowId, to: SocketAddrV4) -> io::Result<()>;
+    /// When the system refuses at once; the port that was named may be the reason.
+    fn connect(&mut self, flow: FlowId, to: SocketAddrV4, from: Option<u16>) -> io::Result<u16>;
 
     /// Reads from a connection: 0 at its end.
     ///

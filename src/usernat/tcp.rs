@@ -25,8 +25,9 @@ use std::time::{Duration, Instant};
 const ESTABLISHED: Duration = Duration::from_secs(7440);
 /// And one that begins or ends for four minutes.
 const TRANSITORY: Duration = Duration::from_secs(240);
-/// How long a client that does not acknowledge is waited for.
-const SILENT: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(120);
+/// How long a client that does not acknowledge is waited for. (The stack has a time-out of its own, which ends idle
+/// connections as well.)
+const SILENT: Duration = Duration::from_secs(120);
 /// Bytes that wait in each direction. (Memory that is not touched costs nothing.)
 const BUFFER: usize = 256 * 1024;
 /// Segments from the client that wait at most.
@@ -43,9 +44,26 @@ pub(super) struct Connection {
     writable: bool,
     ended: bool,
     shut: bool,
+    /// Since when something waits for the client's acknowledgement, and when the client was heard last.
+    waits: Option<Instant>,
+    heard: Instant,
 }
 
 impl Connection {
+    /// When the client has been silent for too long, as things are after `now`.
+    fn patience(&mut self, now: Instant) -> Option<Instant> {
+        let stack = self.stack.as_ref()?;
+        let socket = stack.sockets.get::<Socket<'_>>(stack.handle);
+        let said =
+            matches!(socket.state(), State::SynReceived | State::FinWait1 | State::Closing | State::LastAck);
+        if socket.send_queue() == 0 && !said {
+            self.waits = None;
+            return None;
+        }
+        let since = *self.waits.get_or_insert(now);
+        Some(since.max(self.heard) + SILENT)
+    }
+
     pub(super) fn state(&self) -> &'static str {
         match &self.stack {
             None => "connecting",
@@ -123,7 +141,6 @@ impl Stack {
         let mut socket = Socket::new(buffer(), buffer());
         socket.set_congestion_control(CongestionControl::Cubic);
         socket.set_nagle_enabled(false);
-        socket.set_timeout(Some(SILENT));
         let _ = socket.listen(IpListenEndpoint { addr: Some(IpAddress::Ipv4(server.0)), port: server.1 });
         let mut sockets = SocketSet::new(Vec::new());
         let handle = sockets.add(socket);
@@ -151,6 +168,7 @@ impl Nat {
                 && let Some(stack) = &mut connection.stack
                 && stack.wire.inbound.len() < WAITING
             {
+                connection.heard = now;
                 stack.wire.inbound.push_back(PacketBuf::from_slice(packet));
                 self.touched.insert(id);
             }
@@ -189,12 +207,27 @@ impl Nat {
             writable: false,
             ended: false,
             shut: false,
+            waits: None,
+            heard: now,
         };
         let id = self.flows.insert(key, Body::Connection(Box::new(connection)), now + TRANSITORY);
-        if let Err(error) = outside.connect(id, target) {
-            outside.close(id);
-            self.flows.remove(id);
-            self.refuse(packet, error.kind());
+        // All connections of a client's port come from one port of ours (RFC 5382 section 4.1), unless the last one to this
+        // server is not quite over there.
+        let port = self.flows.port_of(&client);
+        let connected = match outside.connect(id, target, port) {
+            Err(_) if port.is_some() => {
+                outside.close(id);
+                outside.connect(id, target, None)
+            }
+            connected => connected,
+        };
+        match connected {
+            Ok(port) => self.flows.use_port(id, port),
+            Err(error) => {
+                outside.close(id);
+                self.flows.remove(id);
+                self.refuse(packet, error.kind());
+            }
         }
         Ok(())
     }
@@ -304,10 +337,11 @@ impl Nat {
         let client = flow.key.client();
         let Body::Connection(connection) = &mut flow.body else { return };
         let connection = &mut **connection;
+        let given_up = connection.patience(now).is_some_and(|end| end <= now);
         let Some(stack) = &mut connection.stack else { return };
         stack.interface.poll(time, &mut stack.wire, &mut stack.sockets);
         let socket = stack.sockets.get_mut::<Socket<'_>>(stack.handle);
-        let mut broken = false;
+        let mut broken = given_up;
         while connection.writable && socket.can_recv() {
             let moved = socket.recv(|bytes| match outside.write(id, bytes) {
                 Ok(written) => (written, Ok(written)),
@@ -355,6 +389,7 @@ impl Nat {
         let state = stack.sockets.get::<Socket<'_>>(stack.handle).state();
         let next = stack.interface.poll_at(time, &stack.sockets);
         let packets = std::mem::take(&mut stack.wire.outbound);
+        let patience = connection.patience(now);
         flow.until = now + if state == State::Established { ESTABLISHED } else { TRANSITORY };
         // A TIME-WAIT of ours protects nobody: the socket outside has its own.
         let over = matches!(state, State::Closed | State::TimeWait);
@@ -362,6 +397,7 @@ impl Nat {
             let wait = Duration::from_micros((at - time).total_micros());
             now + wait.max(Duration::from_millis(1))
         });
+        let due = due.into_iter().chain(patience.map(|end| end.max(now + Duration::from_millis(1)))).min();
         if over {
             outside.close(id);
             self.flows.remove(id);

@@ -18,6 +18,9 @@ struct Fake {
     sent: Vec<(FlowId, SocketAddrV4, Vec<u8>)>,
     echoes: Vec<(FlowId, Ipv4Addr, Vec<u8>)>,
     connects: Vec<(FlowId, SocketAddrV4)>,
+    /// Our port of each connection, and what was asked for; ports that the system does not give again.
+    ports: Vec<(Option<u16>, u16)>,
+    taken: Vec<u16>,
     /// What servers say, and what they were told.
     says: HashMap<FlowId, Vec<u8>>,
     told: HashMap<FlowId, Vec<u8>>,
@@ -40,9 +43,14 @@ impl Outside for Fake {
         self.echoes.push((flow, to, message.to_vec()));
         Ok(())
     }
-    fn connect(&mut self, flow: FlowId, to: SocketAddrV4) -> io::Result<()> {
+    fn connect(&mut self, flow: FlowId, to: SocketAddrV4, from: Option<u16>) -> io::Result<u16> {
+        if from.is_some_and(|from| self.taken.contains(&from)) {
+            return Err(ErrorKind::AddrNotAvailable.into());
+        }
+        let port = from.unwrap_or(40_000 + self.connects.len() as u16);
         self.connects.push((flow, to));
-        Ok(())
+        self.ports.push((from, port));
+        Ok(port)
     }
     fn read(&mut self, flow: FlowId, into: &mut [u8]) -> io::Result<usize> {
         let says = self.says.entry(flow).or_default();
@@ -260,6 +268,10 @@ fn questions_go_to_the_hosts_name_server_and_then_to_the_next() {
     assert_eq!((ip.source, ip.udp().unwrap().source), (GATEWAY, 53));
     w.nat.handle_udp(flow, SocketAddrV4::new(RESOLVERS[1], 54), b"\x12\x34!");
     assert!(w.work().is_empty());
+    // The host has moved to another network.
+    w.nat.set_resolvers(vec![SERVER]);
+    w.udp(5000, (GATEWAY, 53), b"\x12\x36?");
+    assert_eq!(w.fake.sent.last().map(|(_, to, _)| *to.ip()), Some(SERVER));
 }
 
 #[test]
@@ -294,8 +306,73 @@ fn pings_keep_their_identifier_and_are_refused_where_there_are_none() {
     let ip = Ipv4::parse(&answers[0]).unwrap();
     assert_eq!((ip.source, &ip.payload[4..]), (SERVER, &[0x12, 0x34, 0, 1, b'!'][..]));
     assert_eq!(inet::fold(inet::add(0, ip.payload)), 0);
+    w.pass(Duration::from_secs(59));
+    w.send(&echo(Ipv4Addr::new(192, 0, 2, 10), 0x1234, 64));
+    assert_eq!((w.fake.echoes[1].0, w.nat.len()), (flow, 1));
     w.fake.no_pings = true;
     assert_eq!(icmp(&w.send(&echo(SERVER, 2, 64))[0]), Icmp::PROHIBITED);
+}
+
+#[test]
+fn errors_are_passed_on_and_end_no_mapping() {
+    let mut w = World::new();
+    let router = Ipv4Addr::new(203, 0, 113, 254);
+    w.udp(5000, (SERVER, 7), b"x");
+    w.send(&echo(SERVER, 0x1234, 64));
+    let (udp, ping) = (w.fake.sent[0].0, w.fake.echoes[0].0);
+    let left = |w: &World| w.nat.list(w.now).iter().map(|flow| flow.left).collect::<Vec<_>>();
+    let before = left(&w);
+    let inner = |answers: &[Vec<u8>], by: Ipv4Addr, error: Icmp| {
+        let ip = Ipv4::parse(&answers[0]).unwrap();
+        assert_eq!((ip.source, ip.destination), (by, CLIENT));
+        assert_eq!((Icmp(ip.payload[0], ip.payload[1]), inet::fold(inet::add(0, ip.payload))), (error, 0));
+        ip.payload[8..].to_vec()
+    };
+    w.nat.handle_unreachable(udp, SocketAddrV4::new(SERVER, 7), Some(SERVER), Icmp::PORT_UNREACHABLE, b"x");
+    let original = inner(&w.work(), SERVER, Icmp::PORT_UNREACHABLE);
+    assert_eq!((&original[12..16], &original[16..20]), (&CLIENT.octets()[..], &SERVER.octets()[..]));
+    assert_eq!(original[20..24], [5000_u16.to_be_bytes(), 7_u16.to_be_bytes()].concat());
+    // Of a ping with the client's own identifier, not the socket's.
+    let sent = [8, 0, 0, 0, 9, 9, 0, 1, b'?'];
+    w.nat.handle_unreachable(ping, SocketAddrV4::new(SERVER, 0), Some(router), Icmp::HOST_UNREACHABLE, &sent);
+    let original = inner(&w.work(), router, Icmp::HOST_UNREACHABLE);
+    assert_eq!(original[20..28], echo(SERVER, 0x1234, 64)[20..28]);
+    assert_eq!(left(&w), before);
+    // One that nobody has said, and one about nothing.
+    w.nat.handle_unreachable(ping, SocketAddrV4::new(SERVER, 0), None, Icmp::HOST_UNREACHABLE, &sent[..7]);
+    assert!(w.work().is_empty());
+}
+
+#[test]
+fn connections_of_a_clients_port_come_from_one_port_of_ours() {
+    let mut w = World::new();
+    let other = Ipv4Addr::new(192, 0, 2, 10);
+    w.send(&segment(WEB, 4000, 1, 0, SYN, b""));
+    w.send(&segment((other, 80), 4000, 1, 0, SYN, b""));
+    w.send(&segment((SERVER, 81), 4000, 1, 0, SYN, b""));
+    assert_eq!(w.fake.ports, [(None, 40_000), (Some(40_000), 40_000), (Some(40_000), 40_000)]);
+    // Another port of the client has another one.
+    w.send(&segment(WEB, 4001, 1, 0, SYN, b""));
+    assert_eq!(w.fake.ports[3].0, None);
+    // Where the port cannot be had towards a server, a connection is better than none.
+    w.fake.taken.push(40_000);
+    w.send(&segment((other, 81), 4000, 1, 0, SYN, b""));
+    assert_eq!((w.fake.ports[4].0, w.nat.len()), (None, 5));
+    w.fake.taken.clear();
+    // While one connection is left so is the port; when all are over, it is anybody's.
+    let flows: Vec<FlowId> = w.fake.connects.iter().map(|(flow, _)| *flow).collect();
+    for flow in [flows[0], flows[1], flows[4]] {
+        w.nat.handle_connected(w.now, flow, Err(ErrorKind::ConnectionRefused), &mut w.fake);
+    }
+    w.work();
+    w.send(&segment(WEB, 4000, 1, 0, SYN, b""));
+    assert_eq!(w.fake.ports[5].0, Some(40_000));
+    for flow in [flows[2], w.fake.connects[5].0] {
+        w.nat.handle_connected(w.now, flow, Err(ErrorKind::ConnectionRefused), &mut w.fake);
+    }
+    w.work();
+    w.send(&segment(WEB, 4000, 1, 0, SYN, b""));
+    assert_eq!(w.fake.ports[6].0, None);
 }
 
 #[test]
@@ -389,6 +466,44 @@ fn a_client_that_resets_closes_the_socket() {
     // What belongs to no connection is told so.
     let answers = w.send(&segment(WEB, 4000, ours, theirs, ACK, b"x"));
     assert_eq!(read(&answers[0]).2, RST);
+}
+
+#[test]
+fn an_idle_connection_is_kept_for_two_hours_and_one_that_begins_for_minutes() {
+    let mut w = World::new();
+    let (flow, ours, theirs) = connect(&mut w, 4000);
+    w.send(&segment((SERVER, 81), 4000, 1, 0, SYN, b""));
+    w.pass(Duration::from_secs(230));
+    assert_eq!(w.nat.len(), 2, "its server may still answer");
+    w.pass(Duration::from_secs(7190));
+    assert_eq!(w.nat.len(), 1);
+    w.send(&segment(WEB, 4000, ours, theirs, ACK, b"still here"));
+    assert_eq!(w.fake.told[&flow], b"still here");
+    // That has begun its time anew.
+    w.pass(Duration::from_secs(7400));
+    assert_eq!(w.nat.len(), 1);
+    w.pass(Duration::from_secs(60));
+    assert_eq!((w.nat.len(), w.fake.closed.contains(&flow)), (0, true));
+}
+
+#[test]
+fn a_client_that_does_not_acknowledge_is_given_up() {
+    // It has gone without a word: there is data for it after a long silence, or the server's end.
+    for data in [&b"are you there?"[..], b""] {
+        let mut w = World::new();
+        let (flow, ..) = connect(&mut w, 4000);
+        w.pass(Duration::from_secs(3600));
+        w.fake.says.insert(flow, data.to_vec());
+        if data.is_empty() {
+            w.fake.ended.push(flow);
+        }
+        w.nat.handle_ready(flow, true, false);
+        assert!(!w.work().is_empty());
+        w.pass(Duration::from_secs(115));
+        assert_eq!(w.nat.len(), 1, "it is waited for");
+        w.pass(Duration::from_secs(10));
+        assert_eq!((w.nat.len(), w.fake.closed.contains(&flow)), (0, true));
+    }
 }
 
 #[test]

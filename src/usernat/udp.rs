@@ -5,7 +5,9 @@ use super::link::socket;
 use super::outside::FlowId;
 use super::{Nat, Outside};
 use crate::packet::{Drop, PacketBuf};
-use crate::wire::inet::{self, ECHO_REPLY, Icmp, Ipv4, Protocol, Udp, put_ipv4, set_icmp_type, udp_packet};
+use crate::wire::inet::{
+    self, ECHO_REPLY, ECHO_REQUEST, Icmp, Ipv4, Protocol, Udp, put_ipv4, set_icmp_type, udp_packet,
+};
 use crate::wire::{Error, Kind};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -148,7 +150,7 @@ impl Nat {
         ip: &Ipv4<'_>,
         outside: &mut impl Outside,
     ) -> Result<(), Drop> {
-        let [_, _, _, _, high, low, ..] = ip.payload else { return Err(Drop::NotCarried) };
+        let [_, _, _, _, high, low, _, _, ..] = ip.payload else { return Err(Drop::NotCarried) };
         let key = Key::Echo { client: ip.source, id: u16::from_be_bytes([*high, *low]) };
         let Some(target) = self.target(socket(ip.destination, 0)) else {
             self.complain(packet, Icmp::HOST_UNREACHABLE);
@@ -182,13 +184,34 @@ impl Nat {
         self.send(client, reply);
     }
 
-    /// Takes news that datagrams of a flow did not arrive: `to` says no. The mapping stays (RFC 4787 section 10).
-    pub fn handle_unreachable(&mut self, flow: FlowId, to: SocketAddrV4, error: Icmp) {
+    /// Takes news that what a flow has sent to `to` did not arrive, from whoever says so. The mapping stays, and lives no
+    /// longer for it (RFC 4787 section 9, RFC 5508 section 4.3). `sent` is the beginning of what was sent.
+    pub fn handle_unreachable(
+        &mut self,
+        flow: FlowId,
+        to: SocketAddrV4,
+        by: Option<Ipv4Addr>,
+        error: Icmp,
+        sent: &[u8],
+    ) {
         let Some(entry) = self.flows.get_mut(flow) else { return };
-        let Key::Udp { client, dns: false } = entry.key else { return };
-        // What the client has sent, as far as it is still known: its headers.
-        let original = udp_packet((*client.ip(), client.port()), (*to.ip(), to.port()), &[]);
-        self.complain(&original, error);
+        // As the client has sent it, as far as it is still known.
+        let original = match entry.key {
+            Key::Udp { client, dns: false } => {
+                udp_packet((*client.ip(), client.port()), (*to.ip(), to.port()), &[])
+            }
+            Key::Echo { client, id } if sent.len() >= 8 => {
+                let mut request = PacketBuf::from_slice(sent);
+                if let Some(field) = request.get_mut(4..6) {
+                    field.copy_from_slice(&id.to_be_bytes());
+                }
+                set_icmp_type(&mut request, ECHO_REQUEST);
+                put_ipv4(&mut request, Protocol::ICMP, client, *to.ip());
+                request
+            }
+            _ => return,
+        };
+        self.complain_from(by.unwrap_or(self.settings.gateway), &original, error);
     }
 }
 

@@ -369,6 +369,8 @@ impl Icmp {
     pub const TTL_EXCEEDED: Self = Self(11, 0);
 }
 
+/// ICMP type of an echo request (RFC 792).
+pub const ECHO_REQUEST: u8 = 8;
 /// ICMP type of an echo reply (RFC 792).
 pub const ECHO_REPLY: u8 = 0;
 

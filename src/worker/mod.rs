@@ -23,7 +23,7 @@ pub use routers::RouterCount;
 use crate::crypto::dh::{DhError, DhJob, DhResult};
 use crate::crypto::engine::{EspEngine, OpenJob};
 use crate::entropy::Entropy;
-use crate::hub::{HubId, Ingress, Notices, PortId, Scope, View};
+use crate::hub::{HubId, Ingress, Notices, Policy, PortId, Scope, View};
 use crate::ike;
 use crate::packet::{Drop, PacketBuf, Path, Pool, Transmit, WorkerId};
 use crate::peer::{
@@ -294,6 +294,13 @@ impl Worker {
     /// Opens a port whose number was set aside. Frames for it come out as [`FarFrame`]s.
     pub fn open_trunk(&mut self, ingress: Ingress, view: Arc<View>) {
         self.ports.open(ingress, view);
+    }
+
+    /// Changes the rules of an uplink's port.
+    pub fn set_trunk_policy(&mut self, port: PortId, policy: Policy) {
+        if let Some(open) = self.ports.get_mut(port) {
+            open.ingress.set_policy(policy);
+        }
     }
 
     /// Follows a reload: new connections are judged by the new settings, and devices that came with a key that was

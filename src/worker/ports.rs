@@ -4,6 +4,7 @@ use crate::hub::{HubId, Ingress, PortId, View};
 use crate::packet::WorkerId;
 use crate::peer::LinkKey;
 use slab::Slab;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Who is behind a port.
@@ -33,11 +34,13 @@ pub(super) struct Open {
 pub(super) struct Ports {
     worker: WorkerId,
     slots: Slab<Slot>,
+    /// The tables of each hub that has open ports here, and how many.
+    views: BTreeMap<HubId, (Arc<View>, usize)>,
 }
 
 impl Ports {
     pub(super) fn new(worker: WorkerId) -> Self {
-        Self { worker, slots: Slab::new() }
+        Self { worker, slots: Slab::new(), views: BTreeMap::new() }
     }
 
     /// How many numbers are given.
@@ -54,7 +57,9 @@ impl Ports {
     /// The gatehouse has opened a port whose number was set aside.
     pub(super) fn open(&mut self, ingress: Ingress, view: Arc<View>) {
         if let Some(slot) = self.slots.get_mut(ingress.id().slot() as usize) {
-            slot.open = Some(Open { ingress, view });
+            self.views.entry(ingress.hub()).or_insert_with(|| (view.clone(), 0)).1 += 1;
+            let before = slot.open.replace(Open { ingress, view });
+            self.forget_view(before);
         }
     }
 
@@ -67,7 +72,19 @@ impl Ports {
 
     /// Takes a number back.
     pub(super) fn release(&mut self, port: PortId) {
-        self.slots.try_remove(port.slot() as usize);
+        let open = self.slots.try_remove(port.slot() as usize).and_then(|slot| slot.open);
+        self.forget_view(open);
+    }
+
+    /// One port less that shows a hub's tables.
+    fn forget_view(&mut self, open: Option<Open>) {
+        let Some(hub) = open.map(|open| open.ingress.hub()) else { return };
+        if let Some((_, ports)) = self.views.get_mut(&hub) {
+            *ports -= 1;
+            if *ports == 0 {
+                self.views.remove(&hub);
+            }
+        }
     }
 
     /// Who is behind an open port of this worker, if it belongs to `hub`.
@@ -76,10 +93,9 @@ impl Ports {
         slot.open.as_ref().filter(|open| open.ingress.hub() == hub).map(|_| slot.holder)
     }
 
-    /// The tables of a hub, by any of its ports here. Only floods that cross workers look this way.
+    /// The tables of a hub that has a port here. Only floods that cross workers look this way.
     pub(super) fn view(&self, hub: HubId) -> Option<Arc<View>> {
-        let open = self.slots.iter().filter_map(|(_, slot)| slot.open.as_ref());
-        open.filter(|open| open.ingress.hub() == hub).map(|open| open.view.clone()).next()
+        self.views.get(&hub).map(|(view, _)| view.clone())
     }
 
     /// An open port.

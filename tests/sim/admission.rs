@@ -346,8 +346,9 @@ fn a_client_is_no_dhcp_server_unless_it_may() {
         let yas = at_home(&mut world, Profile::ios17(), "yas");
         let [from, to] = [jiro, yas].map(|client| world.connect(client).address);
         // What is no server's passes in any case.
-        for (port, passes) in [(67, passes), (4011, true)] {
-            world.send_ip(jiro, udp_packet((from, port), (to, 68), b"an address for you"));
+        // A client's raw socket does not look whence it comes.
+        for (port, at, passes) in [(67, 68, passes), (4011, 68, passes), (4012, 4011, true)] {
+            world.send_ip(jiro, udp_packet((from, port), (to, at), b"an address for you"));
             world.run_for(Duration::from_secs(1));
             let came = world[yas].inbox.datagrams.iter().any(|datagram| datagram.from.1 == port);
             assert_eq!(came, passes, "{settings}, from port {port}");
@@ -362,9 +363,17 @@ fn the_uplink_is_guarded_as_the_hub_says() {
         let client = at_home(&mut world, Profile::windows10(), "jiro");
         let to = world.connect(client).address;
         assert!(world.ping(client, OFFICE_GATEWAY));
-        world.send_from_uplink(1, udp_packet((OFFICE_GATEWAY, 67), (to, 68), b"an address for you"));
+        let offer = || udp_packet((OFFICE_GATEWAY, 67), (to, 68), b"an address for you");
+        world.send_from_uplink(1, offer());
         world.run_for(Duration::from_secs(1));
-        assert_eq!(world[client].inbox.datagrams.len(), usize::from(passes), "{rules}");
+        assert_eq!(std::mem::take(&mut world[client].inbox.datagrams).len(), usize::from(passes), "{rules}");
+        // The other way round from the next frame on.
+        let other = if passes { "{ dhcp_guard: true }" } else { "{}" };
+        world.reload(&Office::default().office(&format!("uplink_rules: {other}")));
+        world.send_from_uplink(1, offer());
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(world[client].inbox.datagrams.len(), usize::from(!passes), "{other}");
+        assert!(world.ping(client, OFFICE_GATEWAY));
     }
 }
 

@@ -138,7 +138,7 @@ impl Check<'_> {
 }
 
 /// RFC 1123 section 2.1: labels of letters, digits and hyphens, 253 characters in all.
-fn is_domain(name: &str) -> bool {
+pub(super) fn is_domain(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')

@@ -82,6 +82,7 @@ impl Check<'_> {
         model::Hub {
             name,
             note: hub.note.clone(),
+            online: hub.online.unwrap_or(true),
             network,
             gateway,
             address: hub.address,

@@ -177,8 +177,14 @@ impl Check<'_> {
             self.error(&Path::of(&["listen", "l2tp_secret"]), "the secret is empty".to_owned(), hint);
         }
 
+        if let Some(name) = listen.name.as_deref().filter(|name| !dhcp::is_domain(name)) {
+            let hint = Some("the name that clients dial, such as vpn.example.org");
+            self.error(&section.key("name"), format!("`{name}` is not a DNS name"), hint);
+        }
+
         model::Listen {
             addresses: listen.addresses.clone(),
+            name: listen.name.clone(),
             ports: model::Ports { ike, nat_t, l2tp },
             l2tp_ipsec: listen.l2tp_ipsec,
             raw_l2tp: listen.raw_l2tp,

@@ -3,6 +3,7 @@
 use super::super::net_setup;
 use super::super::ports::{PortError, udp_holder};
 use super::super::privileges::Privileges;
+use super::super::usernat;
 use super::Running;
 use crate::config::{AddressRange, Config, Uplink};
 use crate::doctor::{Line, filter};
@@ -19,13 +20,16 @@ fn wanted_ports(config: &Config) -> Vec<SocketAddr> {
     listen.addresses.iter().copied().flat_map(at).collect()
 }
 
-/// Each port: open by our own gateway when it runs, free when it does not.
-pub(super) fn ports(config: &Config, running: bool) -> Vec<Line> {
+/// Each port: open by our own gateway when it runs, free when it does not. `running` is the gateway's process, where it is
+/// known.
+pub(super) fn ports(config: &Config, running: Option<Option<u32>>) -> Vec<Line> {
     const CHECK: &str = "ports";
     let judge = |wanted: SocketAddr| {
         let holder = udp_holder(wanted);
-        let ours = holder.as_ref().and_then(|h| h.name.as_deref()).is_none_or(|name| name == "sekisho");
-        match (running, holder) {
+        // What cannot be seen from here is believed to be the gateway.
+        let seen = running.flatten().zip(holder.as_ref().and_then(|holder| holder.process));
+        let ours = seen.is_none_or(|(gateway, holder)| gateway == holder);
+        match (running.is_some(), holder) {
             (true, Some(_)) if ours => Line::ok(CHECK, format!("the gateway listens on UDP {wanted}")),
             (true, None) => Line::fail(
                 CHECK,
@@ -103,6 +107,15 @@ pub(super) fn kernel(config: &Config) -> Vec<Line> {
                 lines.push(Line::fail(CHECK, found, remedy));
             }
         }
+    }
+    if config.hubs.iter().any(|hub| hub.uplink == Uplink::UserNat)
+        && let Err(error) = usernat::ping_socket()
+    {
+        lines.push(Line::warn(
+            CHECK,
+            format!("pings of clients go nowhere through `uplink: usernat`: no ping sockets here ({error})"),
+            "sudo sysctl -w net.ipv4.ping_group_range='0 2147483647' (in a container: --sysctl)",
+        ));
     }
     if lines.is_empty() {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -214,4 +227,43 @@ pub(super) fn answers_ping() -> Line {
         );
     }
     Line::ok(CHECK, "this host answers ping (a firewall in front may not let it through)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FileFacts, load};
+    use crate::doctor::State;
+
+    fn config(port: u16) -> Config {
+        let text = format!(
+            "listen: {{ addresses: [127.0.0.1], ports: {{ ike: {port}, nat_t: {} }} }}\n\
+             ipsec: {{ psk: 'a long pre-shared key for everybody' }}\nhubs: {{ H: {{ network: 10.60.0.0/24 }} }}",
+            port.wrapping_add(1).max(1)
+        );
+        let facts = FileFacts { name: String::new(), mode: None, now: 1_800_000_000 };
+        load(&text, &facts).unwrap_or_else(|report| panic!("{report}")).config
+    }
+
+    /// The gateway may be called anything, and not everything that is called so is this gateway.
+    #[test]
+    fn the_process_that_answers_is_the_one_that_has_the_ports() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let config = config(socket.local_addr().unwrap().port());
+        let own = std::process::id();
+        let state = |running| ports(&config, running).into_iter().next().unwrap().state;
+        assert_eq!(state(Some(Some(own))), State::Ok);
+        assert_eq!(state(Some(None)), State::Ok, "it cannot be seen");
+        assert_eq!(state(Some(Some(own + 1))), State::Fail);
+        assert_eq!(state(None), State::Fail);
+    }
+
+    #[test]
+    fn a_control_socket_names_its_process() {
+        let path = std::env::temp_dir().join(format!("sekisho-peer-{}.sock", std::process::id()));
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(super::super::peer_process(&path), Some(std::process::id()));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(super::super::peer_process(&path), None);
+    }
 }

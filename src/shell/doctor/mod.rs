@@ -7,8 +7,11 @@ pub mod self_connect;
 
 use crate::config::Config;
 use crate::doctor::{Line, Report, what_to_try_next};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
 /// What is known before anything is looked at.
 pub struct Examination<'a> {
@@ -27,6 +30,8 @@ pub struct Examination<'a> {
 pub struct Running {
     /// Its control socket.
     pub socket: PathBuf,
+    /// Its process, where that can be seen from here.
+    pub process: Option<u32>,
     /// Each hub with addresses held and the range that they come from.
     pub hubs: Vec<(String, usize, String)>,
 }
@@ -36,7 +41,7 @@ pub struct Running {
 pub fn examine(examination: &Examination<'_>) -> Report {
     let Examination { config, running, stun, name } = examination;
     let mut lines = Vec::new();
-    lines.extend(host::ports(config, running.is_some()));
+    lines.extend(host::ports(config, running.as_ref().map(|running| running.process)));
     lines.extend(host::capabilities(config, running.is_some()));
     lines.extend(host::kernel(config));
     lines.extend(host::forwarding(config, running.is_some()));
@@ -52,6 +57,15 @@ pub fn examine(examination: &Examination<'_>) -> Report {
     lines.extend(lan::dhcp_servers(config));
     lines.push(host::answers_ping());
     Report { lines }
+}
+
+/// The process that serves a control socket, as the kernel knows it; `None` if it is none of those that are seen from here
+/// (another container's).
+#[must_use]
+pub fn peer_process(socket: &Path) -> Option<u32> {
+    let stream = UnixStream::connect(socket).ok()?;
+    let peer = getsockopt(&stream, PeerCredentials).ok()?;
+    u32::try_from(peer.pid()).ok().filter(|process| *process != 0)
 }
 
 /// The lines after all others.

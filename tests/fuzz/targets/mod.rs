@@ -25,6 +25,7 @@ mod name;
 mod ppp;
 mod state;
 pub(crate) mod steps;
+mod usernat;
 mod worker;
 
 #[allow(unused_imports, reason = "the libFuzzer binaries make no seeds")]
@@ -76,6 +77,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("lns", lns::lns, Cost::Machine),
     target("link", link::link, Cost::Machine),
     target("hub", hub::hub, Cost::Machine),
+    target("usernat", usernat::usernat, Cost::Machine),
     target("client", client::client, Cost::Machine),
     target("worker", worker::worker, Cost::World),
 ];

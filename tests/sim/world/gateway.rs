@@ -232,6 +232,11 @@ impl Gateway {
         let mut out = gatehouse::Output::default();
         self.gatehouse.apply(clock, config.clone(), &changes, &mut out);
         self.pass_on(clock, out);
+        for uplink in &self.uplinks {
+            if let Some(policy) = self.gatehouse.renew_uplink(uplink.hub, uplink.port) {
+                self.workers[usize::from(uplink.port.worker().0)].set_trunk_policy(uplink.port, policy);
+            }
+        }
         let settings = Arc::new(config.peer_settings(force_udp));
         for n in 0..self.workers.len() {
             let mut effects = Effects::default();

@@ -1,0 +1,3 @@
+#![no_main]
+
+sekisho_fuzz::fuzz!("usernat");
