@@ -30,6 +30,18 @@ enum What {
         #[arg(long)]
         listen: SocketAddr,
     },
+    /// What a packet costs here before anything is done with it: a thread sleeps until one comes and sends it back.
+    Wake {
+        /// Packets a second.
+        #[arg(long, default_value_t = 10_000.0)]
+        rate: f64,
+        /// For how many seconds.
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]
@@ -239,6 +251,15 @@ pub(super) fn bench(bench: &Bench) -> anyhow::Result<()> {
         What::Reflect { listen } => {
             bench::reflect(*listen, |at| show(&format!("reflecting at {at}")))
                 .with_context(|| format!("cannot reflect at {listen}"))?;
+            Ok(())
+        }
+        What::Wake { rate, seconds: time, json } => {
+            let cost = bench::wake(*rate, seconds(*time)?)?;
+            show(&if *json {
+                serde_json::to_string(&cost)?
+            } else {
+                format!("{} packets, {:.2} us of CPU each", cost.packets, cost.us_per_packet)
+            });
             Ok(())
         }
     }

@@ -9,6 +9,7 @@
 //! | `flood` | first messages with nobody behind them |
 //! | `traffic`, `flow` | has them send, and measures loss, latency and the server's CPU time for each packet |
 //! | `reflect` | the far end of an uplink |
+//! | `wake` | what a packet costs before anything is done with it |
 //! | `server` | CPU time, memory and threads of the server's process |
 //! | `histogram` | latencies |
 //! | `report` | the numbers, as a table or as JSON |
@@ -26,6 +27,7 @@ mod report;
 mod server;
 mod swarm;
 mod traffic;
+mod wake;
 
 pub use churn::{Churn, churn};
 pub use flood::flood;
@@ -33,6 +35,7 @@ pub use flow::Sizes;
 pub use reflect::reflect;
 pub use report::Report;
 pub use traffic::{Load, Pattern, load};
+pub use wake::{WakeCost, wake};
 
 use crate::client::Profile;
 use crate::crypto::Secret;
