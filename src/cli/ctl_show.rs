@@ -291,7 +291,7 @@ fn session(row: &SessionRow, lang: Lang, width: Option<usize>) -> String {
     let detail = &story.detail;
     for (label, text) in [("NAT", &detail.nat), ("Password", &detail.auth)] {
         if !text.is_empty() {
-            lines.push((label, text.clone()));
+            lines.push((label, text.to_string()));
         }
     }
     format!("{}\n{}", points(&lines, width), steps(&story.tell(unix_now(), lang).steps))
@@ -404,11 +404,11 @@ fn story_cells(row: StoryRow, lang: Lang) -> Vec<String> {
     let looks = if story.suspected { lang.pick("looks like: ", "おそらく: ") } else { "" };
     vec![
         utc(story.started).trim_end_matches(" UTC").to_owned(),
-        story.from.clone(),
-        or_dash(story.detail.client.clone()),
+        story.from.to_string(),
+        or_dash(story.detail.client.to_string()),
         or_dash(story.who()),
         story.state.word(lang).to_owned(),
-        story.stage.clone(),
+        story.stage.to_string(),
         short(story.seconds as u64),
         row.summary.map_or_else(|| "-".to_owned(), |summary| format!("{looks}{summary}")),
     ]

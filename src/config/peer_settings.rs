@@ -11,6 +11,12 @@ use std::time::Duration;
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 
 impl Config {
+    /// The quirks of a kind of client: the built-in ones, with what is configured in their place.
+    fn quirks(&self, hint: ClientHint) -> ike::Quirks {
+        let client = self.clients.iter().find(|(kind, _)| *kind == hint);
+        client.map_or_else(|| ike::Quirks::of(hint), |(_, client)| client.quirks(hint))
+    }
+
     /// What workers and their peers read. `force_udp` when plain ESP cannot be received.
     #[must_use]
     pub fn peer_settings(&self, force_udp: bool) -> peer::Settings {
@@ -41,11 +47,8 @@ impl Config {
                     })
                     .collect(),
                 force_udp_encapsulation: force_udp,
-                quirks: self
-                    .clients
-                    .iter()
-                    .map(|(kind, client)| (*kind, client.quirks(*kind).into()))
-                    .collect(),
+                // All of them, so that the built-in ones are there once too.
+                quirks: ClientHint::ALL.map(|(_, kind)| (kind, self.quirks(kind).into())).to_vec(),
                 ..ike::Settings::default()
             },
             l2tp: Arc::new(l2tp::Settings {

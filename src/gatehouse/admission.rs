@@ -10,6 +10,7 @@ use crate::peer::{Answer, Authenticate, LinkKey, Reading};
 use crate::ppp::{AuthError, AuthVerdict};
 use crate::story::Cause;
 use crate::worker::Clock;
+use smol_str::{ToSmolStr, format_smolstr};
 use std::time::Duration;
 
 /// A session that was heard this recently is alive: a device of the same kind and host name is then another one.
@@ -30,9 +31,9 @@ pub(super) fn read(config: &Config, name: &[u8]) -> Parsed {
 
 pub(super) fn reading(parsed: &Parsed) -> Reading {
     Reading {
-        user: parsed.user.clone(),
-        hub: parsed.hub.clone().unwrap_or_default(),
-        rule: parsed.rule.to_string(),
+        user: parsed.user.as_str().into(),
+        hub: parsed.hub.as_deref().unwrap_or_default().into(),
+        rule: parsed.rule.to_smolstr(),
     }
 }
 
@@ -53,15 +54,15 @@ impl Gatehouse {
                 dead_after = Some(session.terms.dead_after);
                 let gateway = config.hub(session.who.hub()).map(|hub| hub.gateway);
                 tracing::info!(peer = %ask.path, user = session.who.user(), hub = session.who.hub(),
-                    rule = reading.rule, step = "authenticated", "user authenticated");
+                    rule = %reading.rule, step = "authenticated", "user authenticated");
                 self.sessions.insert(session);
                 self.count_right(clock, &parsed, &ask);
                 self.look_later(clock, link);
                 (AuthVerdict::Admit { success, gateway }, None)
             }
             Err(cause) => {
-                tracing::info!(peer = %ask.path, name = %String::from_utf8_lossy(&ask.name), user = reading.user,
-                    hub = reading.hub, cause = cause.key(), step = "refused", "user refused");
+                tracing::info!(peer = %ask.path, name = %String::from_utf8_lossy(&ask.name), user = %reading.user,
+                    hub = %reading.hub, cause = cause.key(), step = "refused", "user refused");
                 self.count_wrong(clock, cause, &parsed, &ask);
                 (AuthVerdict::Refuse { error: error_of(cause) }, Some(cause))
             }
@@ -165,7 +166,7 @@ impl Gatehouse {
                 break;
             }
             twin += 1;
-            device = format!("{} #{twin}", newcomer.device);
+            device = format_smolstr!("{} #{twin}", newcomer.device);
         }
         if let Some(link) = same {
             self.evict(clock, link, Cause::ReplacedBySameDevice, answers);

@@ -52,7 +52,7 @@ impl Fixture {
         };
         let id = AttemptId::new(WorkerId(0), u64::from(self.links));
         let mut attempt = Attempt::new(id, self.clock.now, self.clock.unix, path);
-        attempt.detail_mut().client = "Windows 10 or 11".to_owned();
+        attempt.detail_mut().client = "Windows 10 or 11".into();
         attempt
     }
 
@@ -91,8 +91,8 @@ impl Fixture {
             name: name.as_bytes().to_vec(),
             proof: Proof::Pap { password: Secret::from(password) },
             path: attempt.path,
-            device: format!("Windows/PC{number}"),
-            identity: format!("192.168.0.{}", number % 250),
+            device: smol_str::format_smolstr!("Windows/PC{number}"),
+            identity: smol_str::format_smolstr!("192.168.0.{}", number % 250),
             psk_hub,
             psk: Some(psk),
             attempt: attempt.id,
@@ -101,7 +101,7 @@ impl Fixture {
         })));
         let Some(Answer::Verdict { reading, cause, .. }) = answers.pop() else { panic!("no verdict") };
         let detail = attempt.detail_mut();
-        detail.name = name.to_owned();
+        detail.name = name.into();
         (detail.user, detail.hub, detail.rule) = (reading.user, reading.hub, reading.rule);
         if let Some(cause) = cause {
             let record = attempt.record(self.clock.now, cause);

@@ -7,6 +7,7 @@ use crate::packet::{PacketBuf, Path};
 use crate::peer::{LinkKey, Meter, PskId};
 use crate::story::AttemptId;
 use crate::worker::Clock;
+use smol_str::SmolStr;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,8 +20,8 @@ pub(super) struct Newcomer {
     pub(super) hub: HubId,
     pub(super) fixed: Option<Ipv4Addr>,
     pub(super) terms: Arc<Terms>,
-    pub(super) device: String,
-    pub(super) identity: String,
+    pub(super) device: SmolStr,
+    pub(super) identity: SmolStr,
     pub(super) path: Path,
     pub(super) meter: Arc<Meter>,
     pub(super) psk: Option<PskId>,
@@ -43,9 +44,9 @@ pub struct Session {
     /// What the user may do.
     pub terms: Arc<Terms>,
     /// Which of the user's devices.
-    pub device: String,
+    pub device: SmolStr,
     /// The device's Phase 1 identity.
-    pub identity: String,
+    pub identity: SmolStr,
     /// Where the device was when it authenticated.
     pub path: Path,
     /// Traffic.
@@ -71,7 +72,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(clock: Clock, device: String, newcomer: Newcomer) -> Self {
+    pub(super) fn new(clock: Clock, device: SmolStr, newcomer: Newcomer) -> Self {
         let Newcomer { link, who, hub, fixed, terms, identity, path, meter, psk, attempt, .. } = newcomer;
         Self {
             number: 0,

@@ -95,8 +95,8 @@ impl World {
                 local: "203.0.113.1:4500".parse().unwrap(),
                 remote: device.address.parse().unwrap(),
             },
-            device: device.name.to_owned(),
-            identity: device.identity.to_owned(),
+            device: device.name.into(),
+            identity: device.identity.into(),
             psk_hub: None,
             raw: false,
             psk: None,
@@ -390,7 +390,7 @@ fn stories_are_kept_and_bounded() {
         let mut attempt =
             Attempt::new(AttemptId::new(WorkerId(0), n), w.clock.now, n, w.ask("x", "", PHONE).path);
         attempt.reach(w.clock.now + Duration::from_millis(40), Stage::IkeUp);
-        attempt.detail_mut().user = "jiro".to_owned();
+        attempt.detail_mut().user = "jiro".into();
         let record = attempt.record(w.clock.now + Duration::from_secs(2), Cause::NoQuickMode);
         assert!(w.tell(Ask::Ended(Box::new(record))).is_empty());
     }

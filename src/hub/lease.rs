@@ -3,6 +3,7 @@
 
 use super::{Mac, PortId};
 use crate::wire::inet::Network;
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -16,9 +17,9 @@ pub enum Key {
     /// A PPP link.
     Link {
         /// The user, folded to one case.
-        user: Box<str>,
+        user: SmolStr,
         /// What tells the user's devices apart.
-        device: Box<str>,
+        device: SmolStr,
         /// Which of several links of the same user and device; 0 for the first.
         instance: u32,
     },

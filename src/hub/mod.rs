@@ -223,7 +223,8 @@ pub struct Hub {
     entropy: Entropy,
     view: Arc<View>,
     tables: fdb::Owned,
-    ports: BTreeMap<PortId, Record>,
+    /// Boxed, for the nodes of the tree are little more than half full.
+    ports: BTreeMap<PortId, Box<Record>>,
     station_turns: Turns,
     host_turns: Turns,
     movers: Movers,
@@ -366,7 +367,7 @@ impl Hub {
         let client = Some((key, slot));
         let gate = Arc::new(Gate::default());
         let record = Record { class, ..Record::new(info, policy, client, gate.clone(), Vec::new()) };
-        self.ports.insert(id, record);
+        self.ports.insert(id, Box::new(record));
         self.publish();
         Ok(Ingress::new(self.id, id, Kind::Client, mac, policy, gate))
     }
@@ -404,7 +405,7 @@ impl Hub {
         }
         let gate = Arc::new(Gate::default());
         let info = PortInfo { id, kind, user: None, mac: Mac::ZERO, address: None, opened: now, stations: 0 };
-        self.ports.insert(id, Record::new(info, policy, None, gate.clone(), known));
+        self.ports.insert(id, Box::new(Record::new(info, policy, None, gate.clone(), known)));
         self.set_gates();
         self.tables.changed();
         self.publish();

@@ -4,6 +4,7 @@ use crate::crypto::Secret;
 use crate::crypto::mschap;
 use crate::crypto::prf;
 use crate::crypto::suite::HashAlg;
+use smol_str::SmolStr;
 
 /// What an account holds of its user's password.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,8 +68,8 @@ impl std::fmt::Debug for Proof {
 /// had without authentication.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Authenticated {
-    user: Box<str>,
-    hub: Box<str>,
+    user: SmolStr,
+    hub: SmolStr,
 }
 
 impl Authenticated {

@@ -107,6 +107,13 @@ impl Answers {
         }
     }
 
+    /// An exchange is over with its last request, which is answered by silence: whoever sent that has all answers, and an
+    /// earlier request that comes once more was only late.
+    pub(super) fn settle(&mut self, message_id: MessageId, request: &[u8]) {
+        self.recent.retain(|(id, _)| *id != message_id);
+        self.insert(message_id, request, Vec::new());
+    }
+
     /// Whether an exchange of this number was there before: it may not begin again.
     pub(super) fn is_used(&self, message_id: MessageId) -> bool {
         self.seen.contains(&message_id)
@@ -139,9 +146,14 @@ mod tests {
         assert!(answers.is_used(id(1)), "but not its number");
         assert_eq!(answers.look_up(id(2), &2u32.to_be_bytes()), Lookup::Again(&2u32.to_le_bytes()));
         assert_eq!(answers.look_up(id(2), &3u32.to_be_bytes()), Lookup::New, "other bytes");
-        answers.insert(id(9), b"QM3", vec![]);
+        answers.settle(id(9), b"QM3");
         assert_eq!(answers.look_up(id(9), b"QM3"), Lookup::Silent);
-        assert_eq!(answers.look_up(id(9), &9u32.to_be_bytes()), Lookup::Again(&9u32.to_le_bytes()));
+        assert_eq!(
+            answers.look_up(id(9), &9u32.to_be_bytes()),
+            Lookup::New,
+            "its answer is not needed again"
+        );
+        assert!(answers.is_used(id(9)), "and it does not begin again");
         for n in 0..2000 {
             answers.insert(id(n), b"", vec![]);
         }

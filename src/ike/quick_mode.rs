@@ -131,7 +131,7 @@ impl Ike {
                 keys.hash1(message_id, chain.after_first()).ct_eq(hash)
             })?;
             if established.answers.is_used(message_id) {
-                return Err(Drop::OutOfOrder);
+                return Err(Drop::Repeated);
             }
             let opened = Opened { message_id, chain: &chain, next_iv, message, path };
             Self::heard_from(&mut self.sas[at], path, out);
@@ -327,7 +327,7 @@ impl Ike {
     ) {
         let established = &mut self.sas[at];
         let quick_mode = established.finish(index);
-        established.answers.insert(quick_mode.message_id, message, Vec::new());
+        established.answers.settle(quick_mode.message_id, message);
         Self::heard_from(established, path, out);
         out.event(Event::EspConfirmed { inbound_spi });
     }

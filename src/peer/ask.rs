@@ -9,6 +9,7 @@ use crate::ppp::{AddressGrant, AuthVerdict};
 use crate::story::{Attempt, AttemptId, Cause, Record};
 use crate::vnic::Routes;
 use crate::wire::inet::Network;
+use smol_str::SmolStr;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,9 +80,9 @@ pub struct Authenticate {
     /// Where the device is.
     pub path: Path,
     /// What tells this device from others of the same user, as far as anything does: kind and host name.
-    pub device: String,
+    pub device: SmolStr,
     /// The device's Phase 1 identity (usually its private address): tells two alike devices apart.
-    pub identity: String,
+    pub identity: SmolStr,
     /// The hub that the pre-shared key in use is bound to.
     pub psk_hub: Option<String>,
     /// The pre-shared key that the device has shown; none in clear text.
@@ -163,11 +164,11 @@ pub enum Answer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The user.
-    pub user: String,
+    pub user: SmolStr,
     /// The hub.
-    pub hub: String,
+    pub hub: SmolStr,
     /// The rule that decided ("suffix", "prefix", "default", ...).
-    pub rule: String,
+    pub rule: SmolStr,
 }
 
 /// A link's place on a hub whose addresses come from a LAN.

@@ -17,6 +17,7 @@ use crate::ppp::{self, Link, Role};
 use crate::story::{Cause, Stage};
 use crate::wire::avp::MessageType;
 use crate::wire::l2tp::Message;
+use smol_str::{ToSmolStr, format_smolstr};
 use std::sync::Arc;
 
 impl Peer {
@@ -95,15 +96,15 @@ impl Peer {
 
     /// A Quick Mode has made a pair of ESP SAs.
     fn install(&mut self, cx: &mut Context<'_>, sa: EspSa) {
-        let suite = sa.suite.to_string();
-        tracing::info!(peer = %sa.path, spi = %format_args!("{:08x}", sa.inbound_spi), suite, udp = sa.udp_encap,
+        let suite = sa.suite.to_smolstr();
+        tracing::info!(peer = %sa.path, spi = %format_args!("{:08x}", sa.inbound_spi), %suite, udp = sa.udp_encap,
             step = "ipsec_up", "ESP SAs up");
         let inbound_spi = sa.inbound_spi;
         let of_cookies = |ike: &ike::Ike| {
             ike.isakmp_sas().find(|known| known.cookies == sa.cookies).map(|known| known.suite)
         };
         let phase1 = self.ike.as_deref().and_then(of_cookies);
-        let ike = phase1.map(|suite| suite.to_string()).unwrap_or_default();
+        let ike = phase1.map(|suite| suite.to_smolstr()).unwrap_or_default();
         let protection = phase1.map(|phase1| describe_protection(phase1, &sa));
         let first = self.sad.is_empty();
         if first {
@@ -192,7 +193,7 @@ impl Peer {
                 }
                 l2tp::Event::TunnelFailed { info, cause } => {
                     if let Some(mut attempt) = self.attempt.take() {
-                        attempt.detail_mut().host_name.clone_from(&info.host_name);
+                        attempt.detail_mut().host_name = info.host_name.as_str().into();
                         self.end_attempt(cx, attempt, story_of_l2tp(cause), cause.to_string());
                     }
                 }
@@ -218,13 +219,13 @@ impl Peer {
     fn tunnel_forms(&mut self, tunnel: l2tp::TunnelId, info: &l2tp::PeerInfo) {
         if let Some(attempt) = &mut self.attempt {
             let detail = attempt.detail_mut();
-            detail.host_name.clone_from(&info.host_name);
+            detail.host_name = info.host_name.as_str().into();
             if let Some(software) = info.software() {
                 let client = if self.client.is_empty() { CLEAR_TEXT } else { &self.client };
                 let (hint, client) = refine_client(self.hint, client, software);
                 if hint != self.hint {
                     self.hint = hint;
-                    self.client = client.as_str().into();
+                    self.client = client.clone();
                 }
                 detail.client = client;
             }
@@ -309,8 +310,8 @@ impl Peer {
     }
 
     fn authenticate(&mut self, cx: &mut Context<'_>, session: SessionKey, request: ppp::AuthRequest) {
-        let name = String::from_utf8_lossy(&request.name).into_owned();
-        let auth = request.method.to_string();
+        let name = String::from_utf8_lossy(&request.name).as_ref().into();
+        let auth = request.method.to_smolstr();
         self.note_at(session, |attempt| {
             attempt.detail_mut().name = name;
             attempt.detail_mut().auth = auth;
@@ -320,9 +321,9 @@ impl Peer {
         // A group's name tells nobody of the group from another.
         let identity = match self.psk {
             Some(psk) if cx.settings.ike.is_group(psk) => {
-                format!("{} {}", self.identity, self.ike_path.remote)
+                format_smolstr!("{} {}", self.identity, self.ike_path.remote)
             }
-            _ => self.identity.to_string(),
+            _ => self.identity.clone(),
         };
         let Some(seat) = self.seats.iter().find(|seat| seat.session == session) else { return };
         cx.out.asks.push(Ask::Authenticate(Box::new(Authenticate {
@@ -330,7 +331,7 @@ impl Peer {
             name: request.name,
             proof: request.proof,
             path: self.data_path,
-            device: format!("{}/{}", self.client, seat.attempt.detail().host_name),
+            device: format_smolstr!("{}/{}", self.client, seat.attempt.detail().host_name),
             identity,
             psk_hub,
             psk: self.psk,
@@ -375,7 +376,7 @@ impl Peer {
                 let mut out = ppp::Output::default();
                 seat.link.handle_address(cx.now, grant, &mut out);
                 self.note_at(link.session, |attempt| {
-                    attempt.detail_mut().address = grant.address.to_string()
+                    attempt.detail_mut().address = grant.address.to_smolstr()
                 });
                 self.pump_ppp(cx, link.session, out);
             }
@@ -425,7 +426,7 @@ impl Peer {
                 tracing::info!(peer = %path, mtu, "long packets vanish on the way; MTU lowered");
                 member.vnic.set_mtu(mtu);
                 seat.attempt.detail_mut().note =
-                    format!("something on the way drops fragments; packets are kept to {mtu} bytes");
+                    format_smolstr!("something on the way drops fragments; packets are kept to {mtu} bytes");
             }
             None if known => seat.attempt.suspect(Cause::MtuBlackHole),
             None => {}

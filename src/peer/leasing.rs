@@ -8,6 +8,7 @@ use crate::packet::{Drop, PacketBuf};
 use crate::ppp::{self, AddressGrant};
 use crate::story::Cause;
 use crate::vnic::dhcp::{Client, Event, Identity, Lease};
+use smol_str::ToSmolStr;
 use std::time::Duration;
 
 /// Hardware type Ethernet: with the MAC address behind it, an identifier that administrators of LANs know.
@@ -102,7 +103,7 @@ impl Peer {
         cx.out.asks.push(Ask::Leased { link, address: lease.address, release });
         let mut out = ppp::Output::default();
         seat.link.handle_address(cx.now, grant, &mut out);
-        self.note_at(session, |attempt| attempt.detail_mut().address = grant.address.to_string());
+        self.note_at(session, |attempt| attempt.detail_mut().address = grant.address.to_smolstr());
         self.pump_ppp(cx, session, out);
     }
 }

@@ -11,6 +11,7 @@ use crate::ppp;
 use crate::story::{Attempt, Cause, Stage};
 use crate::wire::isakmp::Cookie;
 use crate::wire::natt;
+use smol_str::{SmolStr, ToSmolStr};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -35,17 +36,17 @@ impl Peer {
         attempt.reach(now, Stage::IkeUp);
         attempt.path = sa.path;
         let client = describe_client(sa.client);
-        let identity = sa.remote_id.to_string();
-        tracing::info!(peer = %sa.path, client, identity, suite = %sa.suite, step = "ike_up", "Phase 1 up");
+        let identity = sa.remote_id.to_smolstr();
+        tracing::info!(peer = %sa.path, %client, %identity, suite = %sa.suite, step = "ike_up", "Phase 1 up");
         let detail = attempt.detail_mut();
-        detail.client.clone_from(&client);
-        detail.identity.clone_from(&identity);
-        detail.ike = sa.suite.to_string();
+        detail.client = client.clone();
+        detail.identity = identity.clone();
+        detail.ike = sa.suite.to_smolstr();
         detail.nat = describe_nat(&sa.nat);
         Self {
             psk: Some(sa.psk),
-            identity: identity.into(),
-            client: client.into(),
+            identity,
+            client,
             hint: Some(sa.client.hint),
             keepalive: settings.habits(Some(sa.client.hint)).keepalive,
             ike: Some(Box::new(Ike::new())),
@@ -63,7 +64,7 @@ impl Peer {
         path: Path,
         mut attempt: Attempt,
     ) -> Self {
-        attempt.detail_mut().client = CLEAR_TEXT.to_owned();
+        attempt.detail_mut().client = SmolStr::new_static(CLEAR_TEXT);
         Self::new(now, key, worker, settings, path, attempt)
     }
 
@@ -133,8 +134,8 @@ impl Peer {
         let id = cx.out.next_attempt(self.worker);
         let mut attempt = Attempt::new(id, cx.now, cx.unix, self.data_path);
         attempt.reach(cx.now, Stage::IpsecUp);
-        attempt.detail_mut().client = self.client.to_string();
-        attempt.detail_mut().identity = self.identity.to_string();
+        attempt.detail_mut().client = self.client.clone();
+        attempt.detail_mut().identity = self.identity.clone();
         attempt
     }
 
@@ -369,7 +370,7 @@ impl Peer {
         let cause = if strayed { Cause::NatMappingLost } else { cause };
         attempt.path = self.data_path;
         if !note.is_empty() {
-            attempt.detail_mut().note = note;
+            attempt.detail_mut().note = note.into();
         }
         cx.out.asks.push(Ask::Ended(Box::new(attempt.record(cx.now, cause))));
     }

@@ -39,6 +39,7 @@ use crate::l2tp::{Lns, SessionKey, TunnelId};
 use crate::packet::{Path, WorkerId};
 use crate::story::Attempt;
 use seat::Seat;
+use smol_str::SmolStr;
 use std::time::{Duration, Instant};
 
 /// Names one peer of one worker. The generation keeps an answer for a peer that has gone from reaching its successor.
@@ -113,9 +114,9 @@ pub struct Peer {
     /// The pre-shared key in use.
     psk: Option<PskId>,
     /// The device's Phase 1 identity.
-    identity: Box<str>,
+    identity: SmolStr,
     /// The kind of client.
-    client: Box<str>,
+    client: SmolStr,
     /// The same as IKE knows it; none in clear text.
     hint: Option<ClientHint>,
     /// After how long without a packet to it a NAT keepalive is due.

@@ -8,6 +8,7 @@ use crate::l2tp::SessionKey;
 use crate::ppp::Link;
 use crate::story::{Attempt, Cause};
 use crate::vnic::{self, Vnic, dhcp};
+use smol_str::SmolStr;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +53,7 @@ impl Seat {
         tracing::info!(user = %self.attempt.detail().user, hub = %self.attempt.detail().hub, note, "name servers are silent");
         let detail = self.attempt.detail_mut();
         if detail.note.is_empty() {
-            detail.note = note;
+            detail.note = note.into();
         }
     }
 
@@ -63,7 +64,7 @@ impl Seat {
             self.attempt.absolve(Cause::DnsUnreachable);
             let note = member.names.note();
             if self.attempt.detail().note == note {
-                self.attempt.detail_mut().note.clear();
+                self.attempt.detail_mut().note = SmolStr::default();
             }
         }
     }

@@ -7,21 +7,22 @@ use crate::ppp::{self, AuthError, Phase};
 use crate::story::{Algorithms, Attempt, Cause, Protection};
 use crate::wire::avp::DisconnectCode;
 use crate::wire::ppp::Protocol;
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 /// Notes in the story what IKE reports on the way.
 pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
     match event {
         ike::Event::Progress(Progress::Phase1Started { hint, suite, .. }) => {
             let detail = attempt.detail_mut();
-            detail.client = hint.to_string();
-            detail.ike = suite.to_string();
+            detail.client = hint.to_smolstr();
+            detail.ike = suite.to_smolstr();
         }
         ike::Event::Progress(Progress::KeysExchanged { nat }) => {
             attempt.floats = nat.udp();
             attempt.detail_mut().nat = describe_nat(nat);
         }
         ike::Event::Progress(Progress::Phase2Started { suite, .. }) => {
-            attempt.detail_mut().esp = suite.to_string()
+            attempt.detail_mut().esp = suite.to_smolstr()
         }
         ike::Event::Refused(refusal) => {
             // Without a NAT it would have gone on where it had begun.
@@ -32,9 +33,9 @@ pub fn note_ike(attempt: &mut Attempt, event: &ike::Event) {
             attempt.suspect(cause);
             attempt.guesses = attempt.guesses.saturating_add(u16::from(cause == Cause::WrongPsk));
             let detail = attempt.detail_mut();
-            detail.client = refusal.hint.to_string();
-            detail.offered = refusal.offered.join(", ");
-            detail.note = refusal.reason.to_string();
+            detail.client = refusal.hint.to_smolstr();
+            detail.offered = refusal.offered.join(", ").into();
+            detail.note = refusal.reason.to_smolstr();
         }
         _ => {}
     }
@@ -57,10 +58,10 @@ pub fn cause_of_refusal(refusal: &ike::Refusal) -> Cause {
 }
 
 /// The kind of client, with its version where that shows.
-pub(super) fn describe_client(client: ClientKind) -> String {
+pub(super) fn describe_client(client: ClientKind) -> SmolStr {
     match client.version {
-        Some(version) => format!("{} {version}", client.hint),
-        None => client.hint.to_string(),
+        Some(version) => format_smolstr!("{} {version}", client.hint),
+        None => client.hint.to_smolstr(),
     }
 }
 
@@ -73,7 +74,7 @@ pub(super) fn identify(attempt: &mut Attempt, text: &str) {
     if text.starts_with("MSRAS") && !client.contains("Windows") {
         let known = Some(client.as_str()).filter(|client| *client != ClientHint::Unknown.to_string());
         attempt.detail_mut().client =
-            known.map_or("Windows".to_owned(), |client| format!("{client}, Windows"));
+            known.map_or("Windows".into(), |client| format_smolstr!("{client}, Windows"));
     }
 }
 
@@ -82,7 +83,7 @@ pub(super) fn refine_client(
     hint: Option<ClientHint>,
     client: &str,
     software: Software,
-) -> (Option<ClientHint>, String) {
+) -> (Option<ClientHint>, SmolStr) {
     use ClientHint::{Android, Apple, ChromeOs, Libreswan, NetworkManager, StrongSwan, Windows};
     let (kind, program) = match software {
         Software::Mtpd => (Some(Android), "mtpd"),
@@ -92,24 +93,26 @@ pub(super) fn refine_client(
     };
     match (hint, kind) {
         // Anybody may build a racoon, and nearly everybody who has did it for a phone.
-        (Some(ClientHint::Unknown | ClientHint::Racoon), Some(kind)) => (Some(kind), kind.to_string()),
-        (Some(ClientHint::Unknown), None) => (hint, program.to_owned()),
+        (Some(ClientHint::Unknown | ClientHint::Racoon), Some(kind)) => (Some(kind), kind.to_smolstr()),
+        (Some(ClientHint::Unknown), None) => (hint, program.into()),
         // Clear-text L2TP has no IKE to be known by.
-        (None, kind) => (kind, format!("{client}, {program}")),
-        (Some(StrongSwan | Libreswan | ClientHint::Racoon), None) => (hint, format!("{client}, {program}")),
-        (Some(Android | Apple | Windows | NetworkManager | ChromeOs), _) => (hint, client.to_owned()),
+        (None, kind) => (kind, format_smolstr!("{client}, {program}")),
+        (Some(StrongSwan | Libreswan | ClientHint::Racoon), None) => {
+            (hint, format_smolstr!("{client}, {program}"))
+        }
+        (Some(Android | Apple | Windows | NetworkManager | ChromeOs), _) => (hint, client.into()),
         // An IPsec of its own under another's L2TP: a virtual machine, or a tunnel in a tunnel.
-        (Some(StrongSwan | Libreswan), Some(_)) => (hint, format!("{client}, {program}")),
+        (Some(StrongSwan | Libreswan), Some(_)) => (hint, format_smolstr!("{client}, {program}")),
     }
 }
 
 /// What was negotiated and how strong it is.
 pub(super) fn describe_protection(ike: IkeSuite, esp: &EspSa) -> Protection {
     let phase1 = Algorithms {
-        cipher: ike.cipher.to_string(),
-        hash: ike.hash.to_string(),
-        group: ike.group.to_string(),
-        strength: ike.strength().to_string(),
+        cipher: ike.cipher.to_smolstr(),
+        hash: ike.hash.to_smolstr(),
+        group: ike.group.to_smolstr(),
+        strength: ike.strength().to_smolstr(),
         bits: ike.bits(),
     };
     let suite = esp.suite;
@@ -117,27 +120,26 @@ pub(super) fn describe_protection(ike: IkeSuite, esp: &EspSa) -> Protection {
     let own = group.map_or_else(|| suite.strength(), |group| group.min(suite.strength()));
     let own_bits = esp.pfs.map_or(suite.cipher().bits(), |group| group.bits().min(suite.cipher().bits()));
     let phase2 = Algorithms {
-        cipher: suite.cipher().to_string(),
-        hash: if suite.cipher().is_aead() { String::new() } else { suite.auth().to_string() },
-        group: esp.pfs.map(|group| group.to_string()).unwrap_or_default(),
-        strength: own.to_string(),
+        cipher: suite.cipher().to_smolstr(),
+        hash: if suite.cipher().is_aead() { SmolStr::default() } else { suite.auth().to_smolstr() },
+        group: esp.pfs.map(|group| group.to_smolstr()).unwrap_or_default(),
+        strength: own.to_smolstr(),
         bits: own_bits,
     };
     // An agreement of Phase 2's own goes on where that of Phase 1 is broken afterwards; not so the authentication.
-    let strength = own.min(ike.strength()).to_string();
+    let strength = own.min(ike.strength()).to_smolstr();
     let bits = if esp.pfs.is_some() { own_bits } else { own_bits.min(ike.bits()) };
     Protection { phase1, phase2, strength, bits }
 }
 
 /// What stands between the client and us.
-pub(super) fn describe_nat(nat: &NatSituation) -> String {
-    match (nat.client_behind, nat.server_behind) {
+pub(super) fn describe_nat(nat: &NatSituation) -> SmolStr {
+    SmolStr::new_static(match (nat.client_behind, nat.server_behind) {
         (false, false) => "none",
         (true, false) => "client behind NAT",
         (false, true) => "gateway behind NAT",
         (true, true) => "both behind NAT",
-    }
-    .to_owned()
+    })
 }
 
 /// Why an L2TP tunnel or session ended, in the story's words.

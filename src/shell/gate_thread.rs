@@ -7,6 +7,7 @@ use super::net_setup::HostSetup;
 use super::reload::{Prepared, Source};
 use super::routers::Routers;
 use super::state_file;
+use super::syscall::give_back_memory;
 use super::uplinks::{Trunks, host_name_servers};
 use super::worker_thread::clock;
 use crate::config::{self, Config};
@@ -224,6 +225,7 @@ impl GateThread {
             Ok(prepared) => self.apply(&prepared).await,
             Err(refusal) => Err(refusal),
         };
+        give_back_memory();
         if !dry_run {
             let what = match &result {
                 Ok(row) => format!(

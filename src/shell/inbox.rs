@@ -19,7 +19,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Batches that wait at most.
-const QUEUE: usize = 8192;
+const QUEUE: usize = 1024;
 
 /// One thing for a worker.
 pub(super) enum Input {

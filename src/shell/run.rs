@@ -7,6 +7,7 @@ use super::inbox::Inbox;
 use super::net_setup::HostSetup;
 use super::reload::Source;
 use super::routers::Routers;
+use super::syscall::give_back_memory;
 use super::uplinks::{self, Trunks};
 use super::worker_thread::{WAKER, WorkerThread, clock};
 use super::{dh_pool, sockets, state_file, steering};
@@ -134,6 +135,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
         state_dir: state_dir.display().to_string(),
         reloaded: None,
     };
+    give_back_memory();
     tracing::info!(workers = count, raw_esp, hubs = config.hubs.len(), step = "ready", "ready");
     on_ready();
 

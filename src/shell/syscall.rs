@@ -25,6 +25,14 @@ pub(super) fn unwatch(epoll: RawFd, source: RawFd) -> io::Result<()> {
     check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, source, std::ptr::null_mut()) }.into())
 }
 
+/// Gives memory that was freed back to the system. The trees of a configuration take ten times what is kept of it, and the
+/// C library keeps what was theirs for later. Does nothing with another C library than GNU's.
+pub(super) fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number; the C library locks what it looks at.
+    let _ = unsafe { libc::malloc_trim(0) };
+}
+
 /// Has a classic BPF program choose the socket of a SO_REUSEPORT group: its result is the number of the socket, in the
 /// order in which they were bound (`SO_ATTACH_REUSEPORT_CBPF`).
 pub(super) fn steer(socket: BorrowedFd<'_>, program: &[libc::sock_filter]) -> io::Result<()> {

@@ -13,6 +13,7 @@ pub use shown::{Screen, Shown};
 pub use telling::{State, Story, Telling, span, utc};
 
 use crate::packet::{Path, WorkerId};
+use smol_str::{SmolStr, ToSmolStr};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,49 +117,49 @@ pub struct Attempt {
 pub struct Detail {
     /// The kind of client, by its vendor IDs and habits.
     #[serde(default)]
-    pub client: String,
+    pub client: SmolStr,
     /// What the client offered, where that matters for the cause.
     #[serde(default)]
-    pub offered: String,
+    pub offered: SmolStr,
     /// The Phase 1 suite in force.
     #[serde(default)]
-    pub ike: String,
+    pub ike: SmolStr,
     /// The ESP suite in force.
     #[serde(default)]
-    pub esp: String,
+    pub esp: SmolStr,
     /// How strong the two are together.
     #[serde(default, skip_serializing_if = "Protection::is_unknown")]
     pub protection: Protection,
     /// What stands between the client and us.
     #[serde(default)]
-    pub nat: String,
+    pub nat: SmolStr,
     /// The client's Phase 1 identity.
     #[serde(default)]
-    pub identity: String,
+    pub identity: SmolStr,
     /// The L2TP host name.
     #[serde(default)]
-    pub host_name: String,
+    pub host_name: SmolStr,
     /// The name as it was typed.
     #[serde(default)]
-    pub name: String,
+    pub name: SmolStr,
     /// The user that the name was read as.
     #[serde(default)]
-    pub user: String,
+    pub user: SmolStr,
     /// The hub that the name was read as.
     #[serde(default)]
-    pub hub: String,
+    pub hub: SmolStr,
     /// The rule by which the name was read.
     #[serde(default)]
-    pub rule: String,
+    pub rule: SmolStr,
     /// How the user proved who they are.
     #[serde(default)]
-    pub auth: String,
+    pub auth: SmolStr,
     /// The address inside the hub.
     #[serde(default)]
-    pub address: String,
+    pub address: SmolStr,
     /// More about the cause: codes that the client sent, values that did not fit.
     #[serde(default)]
-    pub note: String,
+    pub note: SmolStr,
 }
 
 /// What was negotiated, and how strong it is.
@@ -169,7 +170,7 @@ pub struct Protection {
     /// Phase 2: ESP. Its keys come from Phase 1, so it is no stronger, unless it has a key agreement of its own (PFS).
     pub phase2: Algorithms,
     /// The weaker of the two: `broken`, `weak`, `acceptable`, `strong`.
-    pub strength: String,
+    pub strength: SmolStr,
     /// Work to read the traffic, as a power of two.
     pub bits: u16,
 }
@@ -186,13 +187,13 @@ impl Protection {
 #[derive(Clone, PartialEq, Eq, Default, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Algorithms {
     /// The cipher.
-    pub cipher: String,
+    pub cipher: SmolStr,
     /// The hash, or what proves that a packet is authentic.
-    pub hash: String,
+    pub hash: SmolStr,
     /// The group of the key agreement; empty where there is none.
-    pub group: String,
+    pub group: SmolStr,
     /// `broken`, `weak`, `acceptable`, `strong`.
-    pub strength: String,
+    pub strength: SmolStr,
     /// Work to break it, as a power of two.
     pub bits: u16,
 }
@@ -318,12 +319,14 @@ impl Attempt {
             started: self.started_unix,
             seconds: now.saturating_duration_since(self.started).as_secs_f64(),
             // Plain ESP has no ports.
-            from: if remote.port() == 0 { remote.ip().to_string() } else { remote.to_string() },
-            to: self.path.local.ip().to_string(),
-            stage: self.stage.key().to_owned(),
+            from: if remote.port() == 0 { remote.ip().to_smolstr() } else { remote.to_smolstr() },
+            to: self.path.local.ip().to_smolstr(),
+            stage: SmolStr::new_static(self.stage.key()),
             stages: Stage::ALL
                 .iter()
-                .filter_map(|stage| Some((stage.key().to_owned(), self.reached(*stage)?.as_secs_f64())))
+                .filter_map(|stage| {
+                    Some((SmolStr::new_static(stage.key()), self.reached(*stage)?.as_secs_f64()))
+                })
                 .collect(),
             cause,
             detail: Detail::clone(&self.detail),
@@ -365,13 +368,13 @@ pub struct Record {
     /// How long it lasted.
     pub seconds: f64,
     /// The client's address and port as we saw them.
-    pub from: String,
+    pub from: SmolStr,
     /// The address of ours that it came to.
-    pub to: String,
+    pub to: SmolStr,
     /// The furthest stage.
-    pub stage: String,
+    pub stage: SmolStr,
     /// Each stage reached, with its time in seconds from the start.
-    pub stages: Vec<(String, f64)>,
+    pub stages: Vec<(SmolStr, f64)>,
     /// Why it ended.
     pub cause: Cause,
     /// What was learned on the way.

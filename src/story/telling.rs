@@ -2,6 +2,7 @@
 
 use super::{Attempt, Cause, Detail, Fault, Lang, Record, Screen, Stage};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::time::{Duration, Instant};
 
 /// An attempt that gets no further for this long is told as one that fails, with what its end by silence would be.
@@ -42,13 +43,13 @@ pub struct Story {
     /// How long it lasted, or has lasted so far.
     pub seconds: f64,
     /// The client's address and port as we saw them.
-    pub from: String,
+    pub from: SmolStr,
     /// The address of ours that it came to.
-    pub to: String,
+    pub to: SmolStr,
     /// The furthest stage.
-    pub stage: String,
+    pub stage: SmolStr,
     /// Each stage reached, with its time in seconds from the start.
-    pub stages: Vec<(String, f64)>,
+    pub stages: Vec<(SmolStr, f64)>,
     /// Why it ended, or why it gets no further.
     pub cause: Option<Cause>,
     /// Whether the cause is only what it looks like so far.
@@ -119,7 +120,7 @@ impl Story {
     #[must_use]
     pub fn who(&self) -> String {
         match (self.detail.user.as_str(), self.detail.hub.as_str()) {
-            ("", _) => self.detail.name.clone(),
+            ("", _) => self.detail.name.to_string(),
             (user, "") => user.to_owned(),
             (user, hub) => format!("{user}@{hub}"),
         }
@@ -181,10 +182,10 @@ impl Story {
             points.push((lang.pick("Name", "名前"), self.reading(lang)));
         }
         if !detail.offered.is_empty() {
-            points.push((lang.pick("Offered", "提案"), detail.offered.clone()));
+            points.push((lang.pick("Offered", "提案"), detail.offered.to_string()));
         }
         if !detail.note.is_empty() {
-            points.push((lang.pick("Note", "備考"), detail.note.clone()));
+            points.push((lang.pick("Note", "備考"), detail.note.to_string()));
         }
         let steps = self
             .stages
@@ -219,7 +220,7 @@ impl Story {
     fn reading(&self, lang: Lang) -> String {
         let Detail { name, user, hub, rule, .. } = &self.detail;
         if user.is_empty() && hub.is_empty() {
-            return name.clone();
+            return name.to_string();
         }
         let hub = if hub.is_empty() { lang.pick("none", "なし") } else { hub };
         match lang {
@@ -330,7 +331,7 @@ mod tests {
             remote: "203.0.113.7:4500".parse().unwrap(),
         };
         let mut attempt = Attempt::new(AttemptId::default(), now, 1_794_000_000, path);
-        attempt.detail_mut().client = "Windows 10 or 11".to_owned();
+        attempt.detail_mut().client = "Windows 10 or 11".into();
         attempt
     }
 

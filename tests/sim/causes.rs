@@ -359,10 +359,10 @@ fn silent_name_servers_are_named_until_they_answer() {
         world.send_ip(client, udp_packet(own, server, b"where is it?"));
         world.run_for(Duration::from_secs(wait));
     }
-    assert_eq!(suspected(&world), (Some(Cause::DnsUnreachable), "no answer from 10.60.0.1".to_owned()));
+    assert_eq!(suspected(&world), (Some(Cause::DnsUnreachable), "no answer from 10.60.0.1".into()));
     world.send_from_uplink(crate::traffic::OFFICE, udp_packet(server, own, b"there"));
     world.run_for(Duration::from_secs(1));
-    assert_eq!(suspected(&world), (None, String::new()));
+    assert_eq!(suspected(&world), (None, "".into()));
     // It falls silent again, and that is what the user leaves for.
     for _ in 0..3 {
         world.send_ip(client, udp_packet(own, server, b"where is it?"));

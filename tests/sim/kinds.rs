@@ -103,7 +103,7 @@ fn vendor_ids_are_sent_to_the_kind_that_wants_them() {
 fn method(world: &mut World, profile: Profile) -> String {
     let client = connected(world, profile, "jiro");
     world.stop(client);
-    world.gateway().last_story().detail.auth.clone()
+    world.gateway().last_story().detail.auth.to_string()
 }
 
 #[test]

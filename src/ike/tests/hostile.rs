@@ -144,7 +144,7 @@ fn an_old_exchange_does_not_begin_again_when_its_answer_is_forgotten() {
     }
     let sas = world.sas.len();
     assert!(world.deliver(from, &qm1).is_empty());
-    assert_eq!(world.drops, [Drop::OutOfOrder]);
+    assert_eq!(world.drops, [Drop::Repeated]);
     assert_eq!(world.sas.len(), sas);
 }
 
