@@ -5,19 +5,13 @@
 use super::fdb::Look;
 use super::ingress::{Notice, Notices};
 use super::policy::SERVICE;
-use crate::wire::dhcp::{CLIENT_PORT, SERVER_PORT};
+use crate::wire::dhcp::{CLIENT_PORT, COOKIE, Code, ETHERNET, MessageType, REPLY, SERVER_PORT};
 use crate::wire::ether::{EtherType, Frame, Mac};
 use crate::wire::inet::{Ipv4, Protocol};
 use std::net::Ipv4Addr;
 
 /// Bytes before the options: the fixed part and the cookie.
 const HEADER: usize = 240;
-const COOKIE: [u8; 4] = [99, 130, 83, 99];
-const REPLY: u8 = 2;
-const ETHERNET: (u8, u8) = (1, 6);
-/// Option 53, and its value in an acknowledgement.
-const MESSAGE_TYPE: u8 = 53;
-const ACK: u8 = 5;
 
 /// Notes what an acknowledgement gives to a station that is known behind one of the hub's trunks.
 #[inline]
@@ -43,13 +37,13 @@ fn granted(packet: &[u8]) -> Option<(Ipv4Addr, Mac)> {
     let ip = Ipv4::parse(packet).ok().filter(|ip| !ip.more_fragments)?;
     let udp = ip.udp().filter(|udp| (udp.source, udp.destination) == (SERVER_PORT, CLIENT_PORT))?;
     let (header, mut options) = udp.payload.split_first_chunk::<HEADER>()?;
-    if header[0] != REPLY || (header[1], header[2]) != ETHERNET || !header.ends_with(&COOKIE) {
+    if header[0] != REPLY || (header[1], header[2]) != (ETHERNET, 6) || !header.ends_with(&COOKIE) {
         return None;
     }
     let kind = loop {
         match options {
             [0, rest @ ..] => options = rest,
-            [MESSAGE_TYPE, 1, kind, ..] => break *kind,
+            [code, 1, kind, ..] if Code(*code) == Code::MESSAGE_TYPE => break MessageType(*kind),
             [255, ..] => return None,
             [_, length, rest @ ..] => options = rest.get(usize::from(*length)..)?,
             _ => return None,
@@ -57,7 +51,7 @@ fn granted(packet: &[u8]) -> Option<(Ipv4Addr, Mac)> {
     };
     let address = Ipv4Addr::from_octets([header[16], header[17], header[18], header[19]]);
     let mac = Mac(*header.get(28..34)?.first_chunk()?);
-    (kind == ACK && !address.is_unspecified() && mac.is_unicast()).then_some((address, mac))
+    (kind == MessageType::ACK && !address.is_unspecified() && mac.is_unicast()).then_some((address, mac))
 }
 
 #[cfg(test)]

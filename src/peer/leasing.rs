@@ -8,11 +8,9 @@ use crate::packet::{Drop, PacketBuf};
 use crate::ppp::{self, AddressGrant};
 use crate::story::Cause;
 use crate::vnic::dhcp::{Client, Event, Identity, Lease};
+use crate::wire::dhcp::ETHERNET;
 use smol_str::ToSmolStr;
 use std::time::Duration;
-
-/// Hardware type Ethernet: with the MAC address behind it, an identifier that administrators of LANs know.
-const ETHERNET: u8 = 1;
 
 /// After so long without an address the LAN's silence is the likely cause, though it may answer yet.
 const SUSPICIOUS: Duration = Duration::from_secs(3);
@@ -32,6 +30,7 @@ impl Peer {
             return cx.out.leave(link, Some(port), Cause::PeerLeft);
         };
         cx.out.opened_ports.push((ingress, lan.view.clone()));
+        // Hardware type and MAC address: an identifier that administrators of LANs know.
         let client_id = [&[ETHERNET][..], &lan.mac.0].concat();
         let who = Identity { mac: lan.mac, client_id, host_name: lan.host_name.clone() };
         let frames = &mut cx.out.frames;

@@ -13,13 +13,14 @@ pub const CLIENT_PORT: u16 = 68;
 pub const REQUEST: u8 = 1;
 /// `op` of a server's message.
 pub const REPLY: u8 = 2;
-/// `htype` of an Ethernet card (RFC 1700).
-const ETHERNET: u8 = 1;
+/// `htype` of an Ethernet card, whose addresses have 6 bytes (RFC 1700).
+pub const ETHERNET: u8 = 1;
 /// The biggest message that every client takes, as an IP packet of 576 bytes (RFC 2131 section 2).
 pub const MIN_MAX_SIZE: usize = 576 - 28;
 /// The shortest message that old relays and BOOTP clients take (RFC 1542 section 2.1).
 const MIN_SIZE: usize = 300;
-const COOKIE: [u8; 4] = [99, 130, 83, 99];
+/// What tells DHCP from BOOTP, behind the fixed part (RFC 2131 section 3).
+pub const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// The flag by which a client asks for broadcast replies.
 pub const BROADCAST: u16 = 0x8000;
 
