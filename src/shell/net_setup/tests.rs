@@ -373,7 +373,7 @@ fn a_bridge_is_made_with_an_interface_in_it_and_undone() {
         // Killed: the TAP is gone with the process, the rest is found in the note.
         drop(tap);
         drop(setup);
-        let (setup, cleaned) = HostSetup::open(dir.path()).unwrap();
+        let (setup, cleaned) = open_again(&dir);
         assert_eq!(
             cleaned,
             ["switched lan0 off again", "took lan0 out of its bridge", "removed the bridge br-vpn"]
