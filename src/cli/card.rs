@@ -70,18 +70,20 @@ impl Card {
         };
         let Self { user, hub, network, gateway, .. } = self;
         let server = self.server.as_deref().unwrap_or("this host's address");
-        let note = match (self.behind_nat, self.named) {
-            (false, _) => "",
-            (true, true) => {
-                "\n                  This host has a private address: the router in front of it forwards UDP 500 and 4500\n\
-                 \x20                 to it (never 1701).\n\
+        let router = if self.named {
+            "This host has a private address: the router in front of it forwards UDP 500 and 4500\n\
+             \x20                 to it (never 1701)."
+        } else {
+            "A private address. From outside, clients use the public address of the router\n\
+             \x20                 in front of it, which forwards UDP 500 and 4500 to this host (never 1701)."
+        };
+        let note = if self.behind_nat {
+            format!(
+                "\n                  {router}\n\
                  \x20                 Windows then needs AssumeUDPEncapsulationContextOnSendRule = 2 in its registry."
-            }
-            (true, false) => {
-                "\n                  A private address. From outside, clients use the public address of the router\n\
-                 \x20                 in front of it, which forwards UDP 500 and 4500 to this host (never 1701).\n\
-                 \x20                 Windows then needs AssumeUDPEncapsulationContextOnSendRule = 2 in its registry."
-            }
+            )
+        } else {
+            String::new()
         };
         format!(
             "

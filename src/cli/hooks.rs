@@ -85,7 +85,7 @@ mod tests {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sekisho", &mut script);
             let script = String::from_utf8(script).unwrap();
-            assert!(script.contains("monitor") && script.contains("--dry-run") || script.contains("dry-run"));
+            assert!(script.contains("monitor") && script.contains("dry-run"));
         }
         completion(clap_complete::Shell::Bash).unwrap();
     }

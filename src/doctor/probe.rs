@@ -1,10 +1,8 @@
 //! The packets that the self-connect sends through its tunnel: a ping, a question to a name server.
 
 use crate::packet::PacketBuf;
-use crate::wire::inet::{self, ECHO_REPLY, Ipv4, Protocol};
+use crate::wire::inet::{self, ECHO_REPLY, ECHO_REQUEST, Ipv4, Protocol};
 use std::net::Ipv4Addr;
-
-const ECHO_REQUEST: u8 = 8;
 
 /// An ICMP echo request (RFC 792) without its IP header.
 #[must_use]

@@ -81,15 +81,13 @@ impl Gatehouse {
                 continue;
             };
             let settings = place::hub_settings(hub, &config, &self.host_dns);
-            // What was said by hand holds until the file says something new.
-            let online =
-                Some(hub.online).filter(|now| before.hub(&hub.name).is_none_or(|was| was.online != *now));
             let Some(owner) = self.hub_mut(id) else { continue };
             if *owner.settings() != settings {
                 owner.apply(settings);
             }
-            if let Some(online) = online {
-                owner.set_online(online);
+            // What was said by hand holds until the file says something new.
+            if before.hub(&hub.name).is_none_or(|was| was.online != hub.online) {
+                owner.set_online(hub.online);
             }
         }
         for change in changes {

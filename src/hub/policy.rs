@@ -4,7 +4,7 @@ use super::PortId;
 use crate::packet::Drop;
 use crate::wire::dhcp::CLIENT_PORT;
 use crate::wire::ether::{Arp, EtherType, Frame, Mac};
-use crate::wire::inet::{Ipv4, Protocol};
+use crate::wire::inet::{Ipv4, Protocol, Udp};
 use std::net::Ipv4Addr;
 
 /// Rules of one port. Everything here is enforced by [`Ingress::forward`](super::Ingress::forward).
@@ -148,7 +148,7 @@ impl Policy {
     #[inline]
     pub(super) fn admit_servers(&self, frame: &Frame<'_>) -> Result<(), Drop> {
         let rogue = match frame.ethertype {
-            EtherType::IPV4 if self.guard_dhcp => is_dhcp_server(frame.payload),
+            EtherType::IPV4 if self.guard_dhcp => to_dhcp_client(frame.payload).is_some(),
             EtherType::IPV6 if self.guard_dhcp | self.guard_ra => {
                 let (dhcp, advertisement) = ipv6_server(frame.payload);
                 (dhcp && self.guard_dhcp) || (advertisement && self.guard_ra)
@@ -159,15 +159,16 @@ impl Policy {
     }
 }
 
-/// To the DHCP client's port (RFC 2131 section 4.1), from whatever port: clients that listen on a raw socket look at no
-/// more than that.
-fn is_dhcp_server(payload: &[u8]) -> bool {
+/// An IPv4 packet with a datagram to the DHCP client's port (RFC 2131 section 4.1), from whatever port: clients that listen
+/// on a raw socket look at no more than that.
+pub(super) fn to_dhcp_client(payload: &[u8]) -> Option<(Ipv4<'_>, Udp<'_>)> {
     // A cheap look first: not much is UDP.
     if payload.get(9) != Some(&Protocol::UDP.0) {
-        return false;
+        return None;
     }
-    let udp = Ipv4::parse(payload).ok().and_then(|ip| ip.udp());
-    udp.is_some_and(|udp| udp.destination == CLIENT_PORT)
+    let ip = Ipv4::parse(payload).ok()?;
+    let udp = ip.udp().filter(|udp| udp.destination == CLIENT_PORT)?;
+    Some((ip, udp))
 }
 
 /// Whether an IPv6 packet is a DHCPv6 server's (UDP to 546) or a router advertisement (RFC 4861). Extension

@@ -4,10 +4,9 @@
 
 use super::fdb::Look;
 use super::ingress::{Notice, Notices};
-use super::policy::SERVICE;
-use crate::wire::dhcp::{CLIENT_PORT, COOKIE, Code, ETHERNET, MessageType, REPLY, SERVER_PORT};
+use super::policy::{SERVICE, to_dhcp_client};
+use crate::wire::dhcp::{COOKIE, Code, ETHERNET, MessageType, REPLY, SERVER_PORT};
 use crate::wire::ether::{EtherType, Frame, Mac};
-use crate::wire::inet::{Ipv4, Protocol};
 use std::net::Ipv4Addr;
 
 /// Bytes before the options: the fixed part and the cookie.
@@ -16,11 +15,7 @@ const HEADER: usize = 240;
 /// Notes what an acknowledgement gives to a station that is known behind one of the hub's trunks.
 #[inline]
 pub(super) fn notice(look: &Look, frame: &Frame<'_>, notices: &mut Notices) {
-    // A cheap look first: not much is UDP.
-    if frame.ethertype != EtherType::IPV4
-        || frame.vlan.is_some()
-        || frame.payload.get(9) != Some(&Protocol::UDP.0)
-    {
+    if frame.ethertype != EtherType::IPV4 || frame.vlan.is_some() {
         return;
     }
     let Some((address, mac)) = granted(frame.payload) else { return };
@@ -34,8 +29,8 @@ pub(super) fn notice(look: &Look, frame: &Frame<'_>, notices: &mut Notices) {
 /// The address that an acknowledgement gives, and to whom. Nothing is allocated; options that continue in the fields of
 /// file and server name (RFC 2132 section 9.3) hold no message type in practice.
 fn granted(packet: &[u8]) -> Option<(Ipv4Addr, Mac)> {
-    let ip = Ipv4::parse(packet).ok().filter(|ip| !ip.more_fragments)?;
-    let udp = ip.udp().filter(|udp| (udp.source, udp.destination) == (SERVER_PORT, CLIENT_PORT))?;
+    let (_, udp) =
+        to_dhcp_client(packet).filter(|(ip, udp)| udp.source == SERVER_PORT && !ip.more_fragments)?;
     let (header, mut options) = udp.payload.split_first_chunk::<HEADER>()?;
     if header[0] != REPLY || (header[1], header[2]) != (ETHERNET, 6) || !header.ends_with(&COOKIE) {
         return None;
@@ -57,6 +52,7 @@ fn granted(packet: &[u8]) -> Option<(Ipv4Addr, Mac)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::dhcp::CLIENT_PORT;
     use crate::wire::inet::udp_packet;
     use proptest::prelude::*;
 

@@ -278,7 +278,9 @@ impl Router {
         let ip = Ipv4::parse(packet)?;
         let whole = !ip.more_fragments && ip.offset == 0;
         if ip.protocol == Protocol::ICMP {
-            let [8, 0, _, _, _, _, _, _, ..] = ip.payload else { return Err(Drop::NotCarried) };
+            let [inet::ECHO_REQUEST, 0, _, _, _, _, _, _, ..] = ip.payload else {
+                return Err(Drop::NotCarried);
+            };
             if !whole || inet::fold(inet::add(0, ip.payload)) != 0 || !self.messages.take(now) {
                 return Err(Drop::NotCarried);
             }

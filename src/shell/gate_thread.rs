@@ -2,13 +2,14 @@
 
 use super::control_socket::{self, Call, Nats};
 use super::guest::{self, Guest};
+use super::host;
 use super::inbox::{Inbox, Input};
 use super::net_setup::HostSetup;
 use super::reload::{Prepared, Source};
 use super::routers::Routers;
 use super::state_file;
 use super::syscall::give_back_memory;
-use super::uplinks::{Trunks, host_name_servers};
+use super::uplinks::Trunks;
 use super::worker_thread::clock;
 use crate::config::{self, Config};
 use crate::control::{Facts, GuestRow, Kind, Refusal, ReloadRow, Reloaded};
@@ -266,7 +267,7 @@ impl GateThread {
             );
         }
         let before = self.gatehouse.config().clone();
-        self.gatehouse.set_host_dns(host_name_servers());
+        self.gatehouse.set_host_dns(host::name_servers());
         let mut out = Output::default();
         self.gatehouse.apply(clock(), config.clone(), changes, &mut out);
         self.pass_on(out);

@@ -147,13 +147,22 @@ fn pick_free(used: &[UsedNetwork]) -> Network {
         .unwrap_or(Network::containing(Ipv4Addr::new(10, 60, 0, 0), 24))
 }
 
-/// The name servers that this host asks and that a client behind it can ask as well: no loopback ones. On a host with
-/// `systemd-resolved`, those behind it.
+/// The name servers that this host asks and that a client behind it can ask as well: IPv4, and no loopback ones. On a host
+/// with `systemd-resolved`, those behind it.
 #[must_use]
-pub fn name_servers() -> Vec<IpAddr> {
+pub fn name_servers() -> Vec<Ipv4Addr> {
     let files = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
     let servers = |file| parse_resolv_conf(&fs::read_to_string(file).unwrap_or_default());
-    files.into_iter().map(servers).find(|servers| !servers.is_empty()).unwrap_or_default()
+    v4_of(files.into_iter().map(servers).find(|servers| !servers.is_empty()).unwrap_or_default())
+}
+
+/// The IPv4 addresses among these.
+pub(super) fn v4_of(addresses: Vec<IpAddr>) -> Vec<Ipv4Addr> {
+    let v4 = |address| match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    };
+    addresses.into_iter().filter_map(v4).collect()
 }
 
 /// The name servers that this host itself asks, loopback ones among them: no more than its C library would.

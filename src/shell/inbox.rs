@@ -9,6 +9,7 @@ use crate::packet::{Datagram, PacketBuf};
 use crate::peer::{Answer, DhTag, Settings};
 use crate::penalty::Change;
 use crate::worker::{FarFrame, Snapshot};
+use anyhow::Context as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -110,6 +111,24 @@ impl Inbox {
         self.put(Input::Unplug(port, done));
         let _ = timeout(PATIENCE, is_done).await;
     }
+}
+
+/// The way into the worker that a port belongs to.
+pub(super) fn of_port(inboxes: &[Inbox], port: PortId) -> Option<&Inbox> {
+    inboxes.get(usize::from(port.worker().0))
+}
+
+/// The way into the worker that has the fewest of these ports.
+///
+/// # Errors
+/// When there is no worker.
+pub(super) fn least_used(
+    inboxes: &[Inbox],
+    ports: impl Iterator<Item = PortId> + Clone,
+) -> anyhow::Result<&Inbox> {
+    let used = |worker: usize| ports.clone().filter(|port| usize::from(port.worker().0) == worker).count();
+    let least = inboxes.iter().enumerate().min_by_key(|(worker, _)| used(*worker));
+    Ok(least.context("there is no worker")?.1)
 }
 
 /// A worker does not answer.

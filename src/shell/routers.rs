@@ -1,6 +1,6 @@
 //! The routers of the configuration: each is opened at one worker, with a port in each of its hubs.
 
-use super::inbox::{Inbox, Input};
+use super::inbox::{self, Inbox, Input};
 use super::worker_thread::clock;
 use crate::config::{self, Config};
 use crate::gatehouse::Gatehouse;
@@ -24,6 +24,13 @@ struct Open {
     settings: config::Router,
     /// Its ports, each with its hub and that hub's network.
     ports: Vec<(PortId, HubId, config::Network)>,
+}
+
+impl Open {
+    /// All its ports are at one worker: this one tells which.
+    fn first_port(&self) -> Option<PortId> {
+        self.ports.first().map(|(port, ..)| *port)
+    }
 }
 
 /// The routers that are open, by their folded names.
@@ -98,12 +105,13 @@ impl Routers {
         };
         let gone: Vec<Open> =
             self.open.extract_if(.., |_, open| !stays(open)).map(|(_, open)| open).collect();
-        for Open { settings, ports } in gone {
+        for open in gone {
+            let first = open.first_port();
+            let Open { settings, ports } = open;
             for (port, ..) in &ports {
                 gatehouse.close_uplink(clock(), *port);
             }
-            let worker = ports.first().map(|(port, ..)| usize::from(port.worker().0));
-            if let Some(inbox) = worker.and_then(|worker| inboxes.get(worker)) {
+            if let Some(inbox) = first.and_then(|port| inbox::of_port(inboxes, port)) {
                 inbox.put(Input::UnplugRouter(settings.name.clone()));
             }
             tracing::info!(router = settings.name, step = "router", "router closed");
@@ -136,15 +144,7 @@ impl Routers {
         gatehouse: &mut Gatehouse,
         inboxes: &[Inbox],
     ) -> anyhow::Result<()> {
-        let load = |worker: usize| {
-            let at = |open: &&Open| {
-                open.ports.first().is_some_and(|(port, ..)| usize::from(port.worker().0) == worker)
-            };
-            self.open.values().filter(at).count()
-        };
-        let inbox =
-            (0..inboxes.len()).min_by_key(|worker| load(*worker)).and_then(|worker| inboxes.get(worker));
-        let inbox = inbox.context("there is no worker")?;
+        let inbox = inbox::least_used(inboxes, self.open.values().filter_map(Open::first_port))?;
         let mut numbers = Vec::new();
         for _ in &router.legs {
             match inbox.reserve().await {

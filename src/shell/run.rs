@@ -8,9 +8,9 @@ use super::net_setup::HostSetup;
 use super::reload::Source;
 use super::routers::Routers;
 use super::syscall::give_back_memory;
-use super::uplinks::{self, Trunks};
+use super::uplinks::Trunks;
 use super::worker_thread::{WAKER, WorkerThread, clock};
-use super::{dh_pool, sockets, state_file, steering};
+use super::{dh_pool, host, sockets, state_file, steering};
 use crate::config::{Config, LogFormat};
 use crate::control::Facts;
 use crate::entropy::Entropy;
@@ -72,7 +72,7 @@ async fn run_all(options: Options) -> anyhow::Result<()> {
     };
     let mut entropy = Entropy::from_system()?;
     let began = clock();
-    let mut gatehouse = Gatehouse::new(began, config.clone(), uplinks::host_name_servers(), &mut entropy);
+    let mut gatehouse = Gatehouse::new(began, config.clone(), host::name_servers(), &mut entropy);
     state_file::load(&state_dir, &mut gatehouse, began);
 
     // The sockets come first: without them there is nothing to set up.

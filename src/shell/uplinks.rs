@@ -2,7 +2,7 @@
 
 use super::cable::{Device, Uplink};
 use super::host;
-use super::inbox::{Inbox, Input, Plug};
+use super::inbox::{self, Inbox, Input, Plug};
 use super::monitor::Feed;
 use super::net_setup::{HostSetup, NatHub, SetupError};
 use super::packet_socket::PacketSocket;
@@ -19,7 +19,7 @@ use crate::usernat::{self, Limits};
 use crate::worker::Worker;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,15 +28,6 @@ const MONITORS: usize = 16;
 
 /// MTU of a TAP: a link takes what its MRU allows, and TCP is told so (MSS), so the host may use Ethernet's own.
 const MTU: u16 = 1500;
-
-/// The host's own name servers as far as a client behind our NAT can ask them.
-pub(super) fn host_name_servers() -> Vec<Ipv4Addr> {
-    let v4 = |server| match server {
-        IpAddr::V4(server) if !server.is_loopback() => Some(server),
-        IpAddr::V4(_) | IpAddr::V6(_) => None,
-    };
-    host::name_servers().into_iter().filter_map(v4).collect()
-}
 
 /// What a hub wants of the host.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,7 +85,7 @@ impl Trunks {
         inboxes: &Arc<[Inbox]>,
     ) -> anyhow::Result<(Self, BTreeMap<WorkerId, Vec<Option<Uplink>>>)> {
         let mut uplinks: BTreeMap<WorkerId, Vec<Option<Uplink>>> = BTreeMap::new();
-        let mut trunks = Self { local_resolver: host_name_servers().first().copied(), ..Self::default() };
+        let mut trunks = Self { local_resolver: host::name_servers().first().copied(), ..Self::default() };
         for (wanted, n) in config.hubs.iter().filter_map(Wanted::of).zip(0..) {
             let at = n % workers.len().max(1);
             let Some(worker) = workers.get_mut(at) else { continue };
@@ -187,7 +178,7 @@ impl Trunks {
             self.open.extract_if(.., |name, trunk| !stays(name, trunk)).map(|(_, trunk)| trunk).collect();
         for trunk in &gone {
             gatehouse.close_uplink(clock(), trunk.port);
-            if let Some(inbox) = inboxes.get(usize::from(trunk.port.worker().0)) {
+            if let Some(inbox) = inbox::of_port(inboxes, trunk.port) {
                 // The interface must have gone before one of the same name is made.
                 inbox.unplug(trunk.port).await;
             }
@@ -204,7 +195,7 @@ impl Trunks {
             // The cable stays: connections through it go on.
             let hub = gatehouse.hub_named(&new.hub);
             let policy = hub.and_then(|hub| gatehouse.renew_uplink(hub, trunk.port));
-            if let Some((policy, inbox)) = policy.zip(inboxes.get(usize::from(trunk.port.worker().0))) {
+            if let Some((policy, inbox)) = policy.zip(inbox::of_port(inboxes, trunk.port)) {
                 inbox.put(Input::Rules(trunk.port, policy));
             }
         }
@@ -237,13 +228,8 @@ impl Trunks {
 
     /// Sets a port number aside at the worker with the fewest uplinks.
     async fn reserve<'a>(&self, inboxes: &'a [Inbox]) -> anyhow::Result<(&'a Inbox, PortId)> {
-        let load = |worker: usize| {
-            let ports =
-                self.open.values().map(|trunk| trunk.port).chain(self.monitors.iter().map(|(port, _)| *port));
-            ports.filter(|port| usize::from(port.worker().0) == worker).count()
-        };
-        let worker = (0..inboxes.len()).min_by_key(|worker| load(*worker)).context("there is no worker")?;
-        let inbox = inboxes.get(worker).context("there is no worker")?;
+        let monitors = self.monitors.iter().map(|(port, _)| *port);
+        let inbox = inbox::least_used(inboxes, self.open.values().map(|trunk| trunk.port).chain(monitors))?;
         Ok((inbox, inbox.reserve().await?))
     }
 
@@ -288,7 +274,7 @@ impl Trunks {
         let Some(at) = self.monitors.iter().position(|(known, _)| *known == port) else { return };
         self.monitors.swap_remove(at);
         gatehouse.close_uplink(clock(), port);
-        if let Some(inbox) = inboxes.get(usize::from(port.worker().0)) {
+        if let Some(inbox) = inbox::of_port(inboxes, port) {
             inbox.give_back(port);
         }
     }

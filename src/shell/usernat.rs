@@ -2,7 +2,7 @@
 
 use super::cable::Queue;
 use super::host;
-use super::inbox::{Inbox, Input};
+use super::inbox::{self, Inbox, Input};
 use crate::entropy::Entropy;
 use crate::hub::PortId;
 use crate::packet::{PacketBuf, Pool};
@@ -15,7 +15,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setso
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, IoSliceMut, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -133,15 +133,8 @@ pub(super) fn ping_socket() -> io::Result<RawSocket> {
 
 /// The name servers of this host: those on its loopback too, for it is we who ask.
 fn resolvers() -> Vec<Ipv4Addr> {
-    let v4 = |servers: Vec<IpAddr>| -> Vec<Ipv4Addr> {
-        let v4 = |address| match address {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        };
-        servers.into_iter().filter_map(v4).collect()
-    };
-    let own = v4(host::own_name_servers());
-    if own.is_empty() { v4(host::name_servers()) } else { own }
+    let own = host::v4_of(host::own_name_servers());
+    if own.is_empty() { host::name_servers() } else { own }
 }
 
 /// How many files the process may open for sockets; as many as the system lets it have.
@@ -395,7 +388,7 @@ impl Thread {
 
     fn pass_on(&mut self) {
         let mut frames = self.nat.take_frames();
-        let Some(inbox) = self.inboxes.get(usize::from(self.port.worker().0)) else { return };
+        let Some(inbox) = inbox::of_port(&self.inboxes, self.port) else { return };
         while !frames.is_empty() {
             let rest = frames.split_off(frames.len().min(BATCH));
             inbox.put(Input::FromPort(self.port, frames));

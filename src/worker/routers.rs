@@ -76,23 +76,24 @@ impl Worker {
 
     /// Hands routers what was switched to them.
     pub(super) fn route_all(&mut self, clock: Clock) {
-        if self.routed.is_empty() {
-            return;
-        }
         let mut routed = std::mem::take(&mut self.routed);
-        for Routed { router, port, buf } in routed.drain(..) {
+        let mut rest = routed.drain(..).peekable();
+        while let Some(place) = rest.peek().map(|first| first.router) {
+            let run = std::iter::from_fn(|| rest.next_if(|one| one.router == place));
+            let Some(Named { router, filed, .. }) = self.routers.get_mut(place) else {
+                run.for_each(|_| self.drops.count(Drop::NoPort));
+                continue;
+            };
             let frames = &mut self.outbox.frames;
-            let result = self.routers.get_mut(router).ok_or(Drop::NoPort).and_then(|named| {
+            for Routed { port, buf, .. } in run {
                 let send = &mut |from, buf| frames.push(Frame { from, buf });
-                named.router.handle_frame(clock.now, port, buf, send)
-            });
-            if let Err(drop) = result {
-                self.drops.count(drop);
+                if let Err(drop) = router.handle_frame(clock.now, port, buf, send) {
+                    self.drops.count(drop);
+                }
             }
-        }
-        self.routed = routed;
-        for (place, Named { router, filed, .. }) in &mut self.routers {
             self.deadlines.arm(TimerKey::Router(place), filed, router.poll_timeout());
         }
+        drop(rest);
+        self.routed = routed;
     }
 }

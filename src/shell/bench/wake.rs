@@ -23,7 +23,6 @@ pub struct WakeCost {
 ///
 /// # Errors
 /// What the kernel says.
-#[allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 pub fn wake(rate: f64, time: Duration) -> io::Result<WakeCost> {
     let there = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let here = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;

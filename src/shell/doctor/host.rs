@@ -20,14 +20,14 @@ fn wanted_ports(config: &Config) -> Vec<SocketAddr> {
     listen.addresses.iter().copied().flat_map(at).collect()
 }
 
-/// Each port: open by our own gateway when it runs, free when it does not. `running` is the gateway's process, where it is
-/// known.
-pub(super) fn ports(config: &Config, running: Option<Option<u32>>) -> Vec<Line> {
+/// Each port: open by our own gateway when it runs, free when it does not.
+pub(super) fn ports(config: &Config, running: Option<&Running>) -> Vec<Line> {
     const CHECK: &str = "ports";
     let judge = |wanted: SocketAddr| {
         let holder = udp_holder(wanted);
         // What cannot be seen from here is believed to be the gateway.
-        let seen = running.flatten().zip(holder.as_ref().and_then(|holder| holder.process));
+        let gateway = running.and_then(|running| running.process);
+        let seen = gateway.zip(holder.as_ref().and_then(|holder| holder.process));
         let ours = seen.is_none_or(|(gateway, holder)| gateway == holder);
         match (running.is_some(), holder) {
             (true, Some(_)) if ours => Line::ok(CHECK, format!("the gateway listens on UDP {wanted}")),
@@ -251,10 +251,11 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let config = config(socket.local_addr().unwrap().port());
         let own = std::process::id();
-        let state = |running| ports(&config, running).into_iter().next().unwrap().state;
-        assert_eq!(state(Some(Some(own))), State::Ok);
-        assert_eq!(state(Some(None)), State::Ok, "it cannot be seen");
-        assert_eq!(state(Some(Some(own + 1))), State::Fail);
+        let state = |running: Option<&Running>| ports(&config, running).into_iter().next().unwrap().state;
+        let running = |process| Running { socket: "/nowhere".into(), process, hubs: Vec::new() };
+        assert_eq!(state(Some(&running(Some(own)))), State::Ok);
+        assert_eq!(state(Some(&running(None))), State::Ok, "it cannot be seen");
+        assert_eq!(state(Some(&running(Some(own + 1)))), State::Fail);
         assert_eq!(state(None), State::Fail);
     }
 

@@ -41,7 +41,7 @@ pub struct Running {
 pub fn examine(examination: &Examination<'_>) -> Report {
     let Examination { config, running, stun, name } = examination;
     let mut lines = Vec::new();
-    lines.extend(host::ports(config, running.as_ref().map(|running| running.process)));
+    lines.extend(host::ports(config, running.as_ref()));
     lines.extend(host::capabilities(config, running.is_some()));
     lines.extend(host::kernel(config));
     lines.extend(host::forwarding(config, running.is_some()));

@@ -201,10 +201,7 @@ pub(super) fn name_servers(config: &Config) -> Line {
                 inside |= listed.iter().any(|server| hub.network.contains(*server));
             }
             Dns::OfHost => {
-                servers.extend(host::name_servers().into_iter().filter_map(|server| match server {
-                    IpAddr::V4(server) => Some(server),
-                    IpAddr::V6(_) => None,
-                }))
+                servers.extend(host::name_servers());
             }
         }
     }
