@@ -29,8 +29,8 @@ pub(super) const WAKER: Token = Token(usize::MAX);
 /// Receive calls per socket and turn, so that timers and other sockets have theirs.
 const TURN: usize = 32;
 
-/// Packets of one socket or uplink in a turn, about: enough to fill every lane of the ESP engine many times, few enough
-/// to stay in the cache from the first step to the last.
+/// Frames of one uplink in a turn, about: enough to fill every lane of the ESP engine many times, few enough to stay in the
+/// cache from the first step to the last.
 const ENOUGH: usize = 256;
 
 /// A turn that begins so soon after the last one has packets behind its first: it reads until none is left. After a longer
@@ -156,10 +156,13 @@ impl WorkerThread {
     }
 
     fn read_sockets(&mut self, turn: &mut Turn) {
+        // A receive call may bring one datagram or sixty; so many calls bring most of what is wanted in any case.
+        let appetite = self.worker.appetite();
+        let calls = if turn.calls == 1 { 1 } else { TURN.max(appetite / 8) };
         let pool = self.worker.pool();
         for (socket, ready) in self.sockets.iter().zip(&mut turn.ready) {
-            let enough = turn.batch.datagrams.len() + ENOUGH;
-            for _ in 0..turn.calls {
+            let enough = turn.batch.datagrams.len() + appetite;
+            for _ in 0..calls {
                 if !*ready || turn.batch.datagrams.len() >= enough {
                     break;
                 }

@@ -58,6 +58,13 @@ impl Worker {
         self.finish(clock, effects);
     }
 
+    /// How many datagrams of each socket it is worth reading now: as many as a turn works off, or many more when one peer's
+    /// would keep all others waiting.
+    #[must_use]
+    pub const fn appetite(&self) -> usize {
+        self.fair.appetite()
+    }
+
     /// Handles a batch of datagrams. `datagrams` is drained.
     pub fn handle_datagrams(&mut self, clock: Clock, datagrams: &mut Vec<Datagram>, effects: &mut Effects) {
         let mut batch = Batch { datagrams: mem::take(datagrams), ..Batch::default() };
