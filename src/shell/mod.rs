@@ -32,7 +32,7 @@ pub mod tap;
 mod test_dir;
 #[cfg(test)]
 mod test_network;
-mod udp;
+pub mod udp;
 mod uplinks;
 mod usernat;
 mod worker_thread;

@@ -22,7 +22,7 @@ const MAX_SEND: usize = 65_507;
 const SOCKET_BUFFER: usize = 8 << 20;
 
 /// One bound socket.
-pub(crate) struct UdpSocket {
+pub struct UdpSocket {
     socket: Socket,
     encap: Encap,
     bound: SocketAddr,
@@ -35,7 +35,7 @@ pub(crate) struct UdpSocket {
 }
 
 /// Memory that receive calls fill, one for all sockets of a worker.
-pub(crate) struct ReceiveSpace {
+pub struct ReceiveSpace {
     bytes: Box<[u8]>,
     control: Vec<u8>,
 }
@@ -54,7 +54,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `AddrInUse` and `PermissionDenied` are the two that the caller explains to the user.
-    pub(crate) fn bind(address: SocketAddr, encap: Encap, reuse_port: bool) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, encap: Encap, reuse_port: bool) -> io::Result<Self> {
         let domain = Domain::for_address(address);
         let raw = encap == Encap::Esp;
         let socket = if raw {
@@ -95,28 +95,28 @@ impl UdpSocket {
     ///
     /// # Errors
     /// When there are too many open files.
-    pub(crate) fn sender(&self) -> io::Result<Self> {
+    pub fn sender(&self) -> io::Result<Self> {
         let socket = self.socket.try_clone()?;
         Ok(Self { socket, listens: false, ..*self })
     }
 
     /// Whether it is to be read.
-    pub(crate) fn listens(&self) -> bool {
+    pub fn listens(&self) -> bool {
         self.listens
     }
 
     /// The address and port that it is bound to.
-    pub(crate) fn bound(&self) -> SocketAddr {
+    pub fn bound(&self) -> SocketAddr {
         self.bound
     }
 
     /// The protocol that it carries.
-    pub(crate) fn encap(&self) -> Encap {
+    pub fn encap(&self) -> Encap {
         self.encap
     }
 
     /// Puts at most so many datagrams into one send call: a load generator decides how long its bursts are.
-    pub(crate) fn set_longest_run(&mut self, datagrams: usize) {
+    pub fn set_longest_run(&mut self, datagrams: usize) {
         self.longest_run = datagrams.clamp(1, MAX_SEGMENTS);
     }
 
@@ -125,7 +125,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// What the kernel says, except that an empty queue is `Ok(false)`.
-    pub(crate) fn receive(
+    pub fn receive(
         &self,
         space: &mut ReceiveSpace,
         pool: &mut Pool,
@@ -223,7 +223,7 @@ impl UdpSocket {
 
     /// Sends `transmits` in order, all of this socket, in as few calls as possible. Returns how many the kernel did not take:
     /// a full queue or an unreachable host is the network's business, as for any datagram.
-    pub(crate) fn send(&mut self, transmits: &[Transmit]) -> usize {
+    pub fn send(&mut self, transmits: &[Transmit]) -> usize {
         let mut lost = 0;
         let mut rest = transmits;
         while !rest.is_empty() {

@@ -10,35 +10,22 @@
 #![allow(clippy::print_stdout, reason = "a report is what this program is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run may stop")]
 #![allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
-#![allow(unreachable_pub, dead_code, reason = "parts of the simulation, of which not all is used here")]
 
-#[path = "../sim/world"]
-mod world {
-    pub mod gateway;
-    pub mod host;
-    pub mod office;
-    pub mod uplink;
-}
+#[path = "rig.rs"]
+mod rig;
 
-use nix::time::{ClockId, clock_gettime};
-use sekisho::client::{Device, Event, Output, Profile};
-use sekisho::crypto::Secret;
-use sekisho::entropy::Entropy;
+use rig::{BEYOND, Bench, CLIENTS, OFFICE, cpu_nanos, datagrams, median};
+use sekisho::client::{Output, Profile};
 use sekisho::esp::{ReplayWindow, Verdict};
-use sekisho::packet::{Datagram, Encap, PacketBuf, Path, Pool};
+use sekisho::packet::{Datagram, PacketBuf, Pool};
 use sekisho::peer::Frame;
-use sekisho::ppp::Login;
 use sekisho::uplink::{Gather, Offload, split};
 use sekisho::wire::inet::{self, Protocol};
-use sekisho::worker::{Batch, Clock, Effects};
+use sekisho::worker::{Batch, Effects};
 use std::hint::black_box;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use world::gateway::{Gateway, Leases};
-use world::office::{BEGIN, Office, PSK, password};
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
-const CLIENTS: usize = 32;
 /// Packets of a turn, as the shell reads them.
 const TURN: usize = 264;
 const ROUNDS: usize = 31;
@@ -46,14 +33,6 @@ const ROUNDS: usize = 31;
 const TURNS: usize = 4;
 /// Bytes of the inner packets.
 const INNER: usize = 1380;
-const OFFICE: usize = 1;
-const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-const BEYOND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
-
-fn cpu_nanos() -> f64 {
-    let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
-    (now.tv_sec() * 1_000_000_000 + now.tv_nsec()) as f64
-}
 
 /// What a row measures.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,113 +42,7 @@ enum Way {
     Through,
 }
 
-struct Client {
-    device: Device,
-    address: Ipv4Addr,
-    seq: u32,
-}
-
-struct Bench {
-    now: Instant,
-    gateway: Gateway,
-    clients: Vec<Client>,
-    suite: String,
-    space: Pool,
-    batch: Batch,
-    effects: Effects,
-    gather: Gather,
-    written: usize,
-}
-
-fn outside(n: usize) -> Ipv4Addr {
-    Ipv4Addr::new(203, 0, 113, n as u8 + 1)
-}
-
 impl Bench {
-    fn new(profile: &Profile) -> Self {
-        let mut entropy = Entropy::from_number(7);
-        let now = Instant::now();
-        let config = Arc::new(Office::default().config());
-        let gateway = Gateway::new(Clock { now, unix: BEGIN }, &config, false, &mut entropy, Leases::new());
-        let mut bench = Self {
-            now,
-            gateway,
-            clients: Vec::new(),
-            suite: String::new(),
-            space: Pool::default(),
-            batch: Batch::default(),
-            effects: Effects::default(),
-            gather: Gather::new(Offload::ALL),
-            written: 0,
-        };
-        let profile = Arc::new(profile.clone().with_psk(PSK));
-        for n in 0..CLIENTS {
-            let user = format!("u{n}");
-            let login = Login {
-                name: user.clone().into_bytes(),
-                password: Secret::new(password(&user).into_bytes()),
-            };
-            let path = Path {
-                encap: Encap::Ike,
-                local: SocketAddr::from(([192, 168, 1, 2], 500)),
-                remote: SocketAddr::from((SERVER, 500)),
-            };
-            let device = Device::new(profile.clone(), login, path, entropy.fork());
-            bench.clients.push(Client { device, address: Ipv4Addr::UNSPECIFIED, seq: 1 });
-            bench.connect(n);
-        }
-        bench
-    }
-
-    fn clock(&self) -> Clock {
-        Clock { now: self.now, unix: BEGIN + 1 }
-    }
-
-    /// Carries packets between all clients and the gateway until `n` is up.
-    fn connect(&mut self, n: usize) {
-        let mut out = Output::default();
-        self.clients[n].device.start(self.now, &mut out);
-        let mut up = false;
-        while !up {
-            self.now += Duration::from_millis(1);
-            let clock = self.clock();
-            let mut events = std::mem::take(&mut out.events);
-            self.gateway.recv(clock, datagrams(n, &mut out));
-            for transmit in std::mem::take(&mut self.gateway.transmits) {
-                let at = (0..CLIENTS).find(|n| transmit.path.remote.ip() == outside(*n)).unwrap();
-                let mut path = transmit.path;
-                (path.local, path.remote) = (path.remote, path.local);
-                path.local.set_ip([192, 168, 1, 2].into());
-                let mut sink = Output::default();
-                let out = if at == n { &mut out } else { &mut sink };
-                let _ = self.clients[at].device.handle_datagram(self.now, path, transmit.buf, out);
-            }
-            events.append(&mut out.events);
-            for event in events {
-                match event {
-                    Event::EspUp { suite } => self.suite = suite.to_string(),
-                    Event::Up(params) => {
-                        self.clients[n].address = params.address;
-                        up = true;
-                    }
-                    Event::Down(reason) => panic!("{reason:?}"),
-                    _ => {}
-                }
-            }
-            if self.clients[n].device.poll_timeout().is_some_and(|at| at <= self.now) {
-                self.clients[n].device.handle_timeout(self.now, &mut out);
-            }
-            if self.gateway.poll_timeout().is_some_and(|at| at <= self.now) {
-                self.gateway.handle_timeout(clock);
-            }
-        }
-        // The rest of the conversation, and the gateway's ARP for a first packet from the uplink.
-        self.gateway.recv(self.clock(), datagrams(n, &mut out));
-        let hello = inet::udp_packet((BEYOND, 9), (self.clients[n].address, 9), b"hello");
-        self.gateway.send_from_uplink(self.clock(), OFFICE, hello);
-        self.gateway.transmits.clear();
-    }
-
     /// Datagrams of a turn, in runs of `run` of one client; `through` says that they go to the next client.
     fn arrivals(&mut self, run: usize, through: bool) -> Vec<Datagram> {
         let mut arrivals = Vec::new();
@@ -284,19 +157,6 @@ impl Bench {
     }
 }
 
-/// What a client has to send, as the gateway receives it.
-fn datagrams(n: usize, out: &mut Output) -> Vec<Datagram> {
-    let seen = |mut path: Path| {
-        (path.local, path.remote) = (path.remote, path.local);
-        path.remote.set_ip(outside(n).into());
-        path
-    };
-    out.transmits
-        .drain(..)
-        .map(|transmit| Datagram { path: seen(transmit.path), buf: transmit.buf })
-        .collect()
-}
-
 /// A TCP segment, [`INNER`] bytes as an IP packet.
 fn segment(from: Ipv4Addr, to: Ipv4Addr, seq: &mut u32) -> PacketBuf {
     let payload = INNER - 40;
@@ -323,11 +183,6 @@ struct Row {
     run: usize,
     plain: bool,
     nanos: Vec<f64>,
-}
-
-fn median(nanos: &mut [f64]) -> f64 {
-    nanos.sort_by(f64::total_cmp);
-    nanos[nanos.len() / 2]
 }
 
 fn passes(filter: &str) {

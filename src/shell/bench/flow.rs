@@ -184,6 +184,9 @@ impl Flow {
         let (udp_len, total) = ((len - IPV4_HEADER) as u16, len as u16);
         packet[0] = 0x45;
         packet[2..4].copy_from_slice(&total.to_be_bytes());
+        // Not to be fragmented, as today's systems send nearly everything: its number means nothing then, and a gateway
+        // or a network card may join what belongs together.
+        packet[6] = 0x40;
         packet[8] = 64;
         packet[9] = Protocol::UDP.0;
         packet[12..16].copy_from_slice(&self.source.octets());
