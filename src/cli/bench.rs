@@ -42,6 +42,8 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// How fast this machine is, by parts of the work that other programs do as well.
+    Yardstick,
 }
 
 #[derive(Args)]
@@ -260,6 +262,13 @@ pub(super) fn bench(bench: &Bench) -> anyhow::Result<()> {
             } else {
                 format!("{} packets, {:.2} us of CPU each", cost.packets, cost.us_per_packet)
             });
+            Ok(())
+        }
+        What::Yardstick => {
+            for part in bench::yardstick()? {
+                let (here, there) = (part.here_us, part.there_us);
+                show(&format!("{}: {here:.2} us here, {there:.2} there, {:.2}x", part.what, part.factor()));
+            }
             Ok(())
         }
     }

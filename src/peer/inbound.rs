@@ -31,6 +31,7 @@ impl Peer {
         let inner = self.sad.deliver(cx.now, job)?;
         self.heard(cx);
         if inner.next_header == DUMMY {
+            cx.out.spent.push(inner.buf);
             return Ok(());
         }
         if inner.newest && path != self.data_path {
@@ -80,12 +81,18 @@ impl Peer {
 
     fn deliver_l2tp(&mut self, cx: &mut Context<'_>, port: u16, mut buf: PacketBuf) -> Result<(), Drop> {
         if is_control(&buf) {
-            return self.handle_l2tp_control(cx, port, &buf);
+            let handled = self.handle_l2tp_control(cx, port, &buf);
+            cx.out.spent.push(buf);
+            return handled;
         }
         let session = self.lns.strip_data(&mut buf)?;
         let seat = self.seat(session).ok_or(Drop::UnknownSession)?;
         match seat.link.strip_data(&mut buf)? {
-            Class::Control => self.handle_ppp_control(cx, session, &buf),
+            Class::Control => {
+                let handled = self.handle_ppp_control(cx, session, &buf);
+                cx.out.spent.push(buf);
+                handled
+            }
             Class::Ipv4 => {
                 let State::Joined(member) = &mut seat.state else { return Err(Drop::PppNotOpen) };
                 if member.up_pace.as_mut().is_some_and(|pace| !pace.take(cx.now, buf.len())) {

@@ -48,6 +48,8 @@ pub struct Outbox {
     pub frames: Vec<Frame>,
     /// Questions and news for the gatehouse.
     pub asks: Vec<Ask>,
+    /// Buffers of packets that end here, for the worker's pool.
+    pub spent: Vec<PacketBuf>,
     /// Exponentiations for the pool.
     pub dh: Vec<(DhTag, DhJob)>,
     /// SPIs of the peer in hand; the worker files them.

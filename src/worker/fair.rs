@@ -209,8 +209,11 @@ mod tests {
         PeerKey { index, generation: 1 }
     }
 
-    /// A turn with these packets, each a peer and a number; returns what is done in it and what is refused.
-    fn turn(fair: &mut Fair<(u32, u32), ()>, packets: &[(u32, u32)]) -> (Vec<(u32, u32)>, Vec<(u32, u32)>) {
+    /// Packets, each a peer and a number.
+    type Packets = Vec<(u32, u32)>;
+
+    /// A turn with these packets; returns what is done in it and what is refused.
+    fn turn(fair: &mut Fair<(u32, u32), ()>, packets: &[(u32, u32)]) -> (Packets, Packets) {
         let mut jobs = packets.to_vec();
         let mut from: Vec<_> = packets.iter().map(|(peer, _)| (key(*peer), ())).collect();
         let mut refused = Vec::new();

@@ -465,6 +465,7 @@ impl Worker {
             }
             self.switch(clock, effects);
         }
+        self.outbox.spent.drain(..).for_each(|buf| self.pool.give(buf));
         self.seal_all(effects);
         effects.asks.append(&mut self.outbox.asks);
         self.agreements += self.outbox.dh.len();

@@ -9,7 +9,6 @@
 //! in nanoseconds a packet.
 #![allow(clippy::print_stdout, reason = "a report is what this program is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run may stop")]
-#![allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
 
 #[path = "rig.rs"]
 mod rig;

@@ -1,4 +1,5 @@
 //! A whole gateway core with simulated clients, set up by the real exchanges: what the benchmarks of the packet path drive.
+#![allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
 #![allow(unreachable_pub, dead_code, reason = "parts of the simulation, of which not all is used here")]
 
 #[path = "../sim/world"]

@@ -10,6 +10,7 @@
 //! | `traffic`, `flow` | has them send, and measures loss, latency and the server's CPU time for each packet |
 //! | `reflect` | the far end of an uplink |
 //! | `wake` | what a packet costs before anything is done with it |
+//! | `yardstick` | how fast the machine is |
 //! | `server` | CPU time, memory and threads of the server's process |
 //! | `histogram` | latencies |
 //! | `report` | the numbers, as a table or as JSON |
@@ -28,6 +29,7 @@ mod server;
 mod swarm;
 mod traffic;
 mod wake;
+mod yardstick;
 
 pub use churn::{Churn, churn};
 pub use flood::flood;
@@ -36,6 +38,7 @@ pub use reflect::reflect;
 pub use report::Report;
 pub use traffic::{Load, Pattern, load};
 pub use wake::{WakeCost, wake};
+pub use yardstick::{Part, yardstick};
 
 use crate::client::Profile;
 use crate::crypto::Secret;

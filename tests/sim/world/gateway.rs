@@ -120,7 +120,10 @@ impl Gateway {
     pub fn recv(&mut self, clock: Clock, datagrams: Vec<Datagram>) {
         let mut batches: Vec<Vec<Datagram>> = self.workers.iter().map(|_| Vec::new()).collect();
         for datagram in datagrams {
-            batches[self.worker_of(&datagram)].push(datagram);
+            let n = self.worker_of(&datagram);
+            // As a socket is read: into a buffer of the worker's pool.
+            let buf = self.workers[n].pool().copy(&datagram.buf);
+            batches[n].push(Datagram { path: datagram.path, buf });
         }
         for (n, mut batch) in batches.into_iter().enumerate() {
             if !batch.is_empty() {
