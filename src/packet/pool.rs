@@ -25,8 +25,8 @@ impl Default for Pool {
 }
 
 impl Pool {
-    /// How many free buffers a worker keeps: several full batches, less than 2 MiB.
-    pub const LIMIT: usize = 1024;
+    /// How many free buffers a worker keeps: what it reads ahead in a turn, and a full batch each way; less than 3 MiB.
+    pub const LIMIT: usize = 1536;
 
     /// A pool that keeps at most `limit` free buffers. It begins empty and grows as it is used.
     #[must_use]

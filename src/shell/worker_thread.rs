@@ -9,7 +9,7 @@ use super::syscall;
 use super::udp::{ReceiveSpace, UdpSocket};
 use crate::crypto::dh::DhJob;
 use crate::hub::PortId;
-use crate::packet::{Datagram, PacketBuf, Transmit, WorkerId};
+use crate::packet::{Datagram, Encap, PacketBuf, Transmit, WorkerId};
 use crate::peer::{Ask, DhTag, Frame};
 use crate::uplink::LARGEST;
 use crate::worker::{Batch, Clock, Effects, Target, Worker};
@@ -26,7 +26,7 @@ use tokio::sync::mpsc::error::TrySendError;
 /// The token of the inbox's waker; sockets and taps count from zero.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
-/// Receive calls per socket and turn, so that timers and other sockets have theirs.
+/// Receive calls per uplink, and datagrams of IKE or clear-text L2TP, in a turn, so that timers and others have theirs.
 const TURN: usize = 32;
 
 /// Frames of one uplink in a turn, about: enough to fill every lane of the ESP engine many times, few enough to stay in the
@@ -128,7 +128,7 @@ impl WorkerThread {
             self.read_uplinks(&mut turn);
             let more = self.read_inbox(now, &mut turn, &mut stop_at);
             self.worker.handle_batch(now, &mut turn.batch, &mut turn.effects);
-            if self.worker.poll_timeout().is_some_and(|at| at <= now.now) {
+            if self.worker.has_due_timer(now.now) {
                 self.worker.handle_timeout(now, &mut turn.effects);
             }
             let backlog = self.flush(&mut turn);
@@ -156,13 +156,17 @@ impl WorkerThread {
     }
 
     fn read_sockets(&mut self, turn: &mut Turn) {
-        // A receive call may bring one datagram or sixty; so many calls bring most of what is wanted in any case.
         let appetite = self.worker.appetite();
-        let calls = if turn.calls == 1 { 1 } else { TURN.max(appetite / 8) };
         let pool = self.worker.pool();
         for (socket, ready) in self.sockets.iter().zip(&mut turn.ready) {
-            let enough = turn.batch.datagrams.len() + appetite;
-            for _ in 0..calls {
+            // Other protocols do not wait for peers' turns: what is read of them is handled at once.
+            let wanted = match socket.encap() {
+                Encap::NatT | Encap::Esp => appetite,
+                Encap::Ike | Encap::L2tp => TURN,
+            };
+            let enough = turn.batch.datagrams.len() + wanted;
+            // A call may bring one datagram or sixty.
+            for _ in 0..if turn.calls == 1 { 1 } else { wanted } {
                 if !*ready || turn.batch.datagrams.len() >= enough {
                     break;
                 }

@@ -58,8 +58,8 @@ impl Worker {
         self.finish(clock, effects);
     }
 
-    /// How many datagrams of each socket it is worth reading now: as many as a turn works off, or many more when one peer's
-    /// would keep all others waiting.
+    /// How many ESP packets of each socket it is worth reading now: as many as a turn works off, or many more when those of
+    /// few peers would keep all others waiting.
     #[must_use]
     pub const fn appetite(&self) -> usize {
         self.fair.appetite()
@@ -178,7 +178,10 @@ impl Worker {
                 }
             });
             // A peer that has gone meanwhile takes its packets with it.
-            run.for_each(drop);
+            run.for_each(|(job, _)| {
+                drops.count(Drop::UnknownSpi);
+                pool.give(job.buf);
+            });
         }
         drop(opened);
         (self.drops, self.pool) = (drops, pool);

@@ -1,10 +1,10 @@
 //! A turn for everybody: when more packets come than a turn should take, the peers have them worked off in turns, and what
 //! is beyond that waits. One elephant does not starve a thousand mice.
 //!
-//! The kernel's queue knows no peers: whoever sends most fills it, and everybody waits behind. So when one peer fills most of
-//! it, it is emptied faster than the packets are worked off (reading costs a tenth of the cryptography and all that follows),
-//! and what was read waits in a queue for each peer. When there is no room left, the longest of them loses its oldest
-//! packets: they have waited longest, and a sender that fills queues learns sooner.
+//! The kernel's queue knows no peers: whoever sends most fills it, and everybody waits behind. So when few peers fill most of
+//! it while others send little, it is emptied faster than the packets are worked off (reading costs a tenth of the
+//! cryptography and all that follows), and what was read waits in a queue for each peer. When there is no room left, the
+//! longest of them loses its oldest packets: they have waited longest, and a sender that fills queues learns sooner.
 //!
 //! Where many peers send alike, the kernel's queue is fair by itself, and packets are read when they are worked off, while
 //! they are in the cache.
@@ -19,14 +19,20 @@ const FULL: usize = 256;
 const TURN: usize = 128;
 /// Packets of one peer, at least, before it is the next one's turn: enough for one send call to carry.
 const QUANTUM: usize = 32;
-/// Packets to read in a turn when one peer's would keep all others waiting.
-const AHEAD: usize = 2048;
+/// Packets to read in a turn when those of few peers would keep all others waiting.
+const AHEAD: usize = 1024;
 /// Packets that wait at most, of all peers together: 40 ms of what one core can do, 16 MiB, as much as a socket's queue.
 const WAITING: usize = 8192;
 /// Packets that the longest queue loses at once, so that it is not looked for with every packet.
 const SHED: usize = 64;
 /// A queue with more room than this gives it back when it is empty.
-const KEPT: usize = 256;
+const KEPT: usize = 32;
+/// Queues that are kept when nothing waits.
+const QUEUES: usize = 64;
+/// Packets after which it is looked who sends how much: long enough that bursts even out.
+const WINDOW: usize = 4096;
+/// Who sends so many times less than whoever sends most is a mouse.
+const MOUSE: usize = 16;
 
 /// Packets that wait for their peers' turns. `J` is the work to do, `P` what goes with it.
 pub(super) struct Fair<J, P> {
@@ -40,10 +46,12 @@ pub(super) struct Fair<J, P> {
     waiting: usize,
     /// Turns for which the peers of an earlier one count as still there.
     company: u8,
-    /// Turns for which most of the packets are expected to be one peer's.
+    /// Turns for which most of the packets are expected to be those of few peers.
     elephant: u8,
-    /// Packets by the index of the peer, zero between turns.
+    /// Packets of full turns since the window began, by the index of the peer; and whose they are.
     counts: Vec<u16>,
+    counted: Vec<u32>,
+    window: usize,
 }
 
 /// The packets of one peer, oldest first. An index may have had another peer before, hence the key with each.
@@ -63,6 +71,8 @@ impl<J, P> Default for Fair<J, P> {
             company: 0,
             elephant: 0,
             counts: Vec::new(),
+            counted: Vec::new(),
+            window: 0,
         }
     }
 }
@@ -84,7 +94,7 @@ impl<J, P> Fair<J, P> {
         }
     }
 
-    /// Whether one peer's packets would keep others waiting.
+    /// Whether the packets of few peers would keep others waiting.
     const fn is_crowded(&self) -> bool {
         self.company > 0 && self.elephant > 0
     }
@@ -102,21 +112,45 @@ impl<J, P> Fair<J, P> {
             return;
         }
         let mut most = 0;
+        let mut run = 0;
+        let mut last = first;
         for (key, _) in from {
             let index = key.index as usize;
             if self.counts.len() <= index {
                 self.counts.resize(index + 1, 0);
             }
-            let count = &mut self.counts[index];
-            *count = count.saturating_add(1);
-            most = most.max(usize::from(*count));
+            if self.counts[index] == 0 {
+                self.counted.push(key.index);
+            }
+            self.counts[index] = self.counts[index].saturating_add(1);
+            // Most turns that one peer fills are one run.
+            run = if key == last { run + 1 } else { 1 };
+            last = key;
+            most = most.max(run);
         }
-        for (key, _) in from {
-            self.counts[key.index as usize] = 0;
-        }
+        self.window += from.len();
+        // One peer has most of a turn: others would wait for all of it.
         if 2 * most > from.len() {
             self.elephant = u8::MAX;
         }
+        if self.window >= WINDOW {
+            self.judge();
+        }
+    }
+
+    /// Looks who has sent how much in a window, and begins the next.
+    fn judge(&mut self) {
+        let count = |index: &u32| usize::from(self.counts[*index as usize]);
+        let most = self.counted.iter().map(count).max().unwrap_or(0);
+        let mouse = self.counted.iter().any(|index| MOUSE * count(index) <= most);
+        let large: usize = self.counted.iter().map(count).filter(|count| 2 * count > most).sum();
+        if mouse && 2 * large > self.window {
+            (self.company, self.elephant) = (u8::MAX, u8::MAX);
+        }
+        for index in self.counted.drain(..) {
+            self.counts[index as usize] = 0;
+        }
+        self.window = 0;
     }
 
     /// Leaves in `jobs` and `from` what this turn shall do, of each peer oldest first. What there is no room for goes to
@@ -133,9 +167,13 @@ impl<J, P> Fair<J, P> {
         if self.waiting == 0 && jobs.len() <= whole {
             return;
         }
+        let mut full = false;
         for ((key, p), job) in from.drain(..).zip(jobs.drain(..)) {
-            if self.waiting == WAITING {
-                self.shed(&mut refuse);
+            full = full || self.waiting == WAITING && !self.shed(&mut refuse);
+            if full {
+                // So many peers that each has next to nothing: it is the machine that is too slow.
+                refuse(job);
+                continue;
             }
             let queue = self.queue_of(key.index);
             queue.packets.push_back((key, p, job));
@@ -162,6 +200,10 @@ impl<J, P> Fair<J, P> {
                 self.round.push_back(place);
             }
         }
+        if self.waiting == 0 && self.queues.len() > QUEUES {
+            self.queues = Vec::new();
+            self.free = Vec::new();
+        }
     }
 
     /// The queue of a peer, which has its turn after those that wait already if it had none.
@@ -186,14 +228,17 @@ impl<J, P> Fair<J, P> {
         &mut self.queues[place as usize]
     }
 
-    /// Takes the oldest packets from the longest queue.
-    fn shed(&mut self, refuse: &mut impl FnMut(J)) {
+    /// Takes the oldest packets from the longest queue; false if even that is short.
+    fn shed(&mut self, refuse: &mut impl FnMut(J)) -> bool {
         let longest = self.round.iter().max_by_key(|place| self.queues[**place as usize].packets.len());
-        let Some(queue) = longest.and_then(|place| self.queues.get_mut(*place as usize)) else { return };
-        // One stays: a queue in the round is not empty.
-        let count = SHED.min(queue.packets.len().div_ceil(2));
+        let Some(queue) = longest.and_then(|place| self.queues.get_mut(*place as usize)) else {
+            return false;
+        };
+        // Some stay: a queue in the round is not empty.
+        let count = SHED.min(queue.packets.len() / 4);
         queue.packets.drain(..count).for_each(|(.., job)| refuse(job));
         self.waiting -= count;
+        count > 0
     }
 }
 
@@ -249,8 +294,15 @@ mod tests {
             assert_eq!(fair.appetite(), AHEAD, "one keeps another waiting");
             turn(&mut fair, &lone[..TURN]);
         }
+        // As long again, for the first window had the other in it.
+        (0..=WINDOW / TURN).for_each(|_| drop(turn(&mut fair, &lone[..TURN])));
         turn(&mut fair, &[]);
         assert_eq!(fair.appetite(), FULL, "long alone");
+        // Two that fill it together keep a mouse waiting as well.
+        let two: Vec<_> = (0..FULL as u32).map(|n| if n == 100 { (5, n) } else { (n % 2, n) }).collect();
+        (0..WINDOW / FULL).for_each(|_| drop(turn(&mut fair, &two)));
+        assert_eq!(fair.appetite(), AHEAD, "two elephants and a mouse");
+        (0..2 * WAITING / TURN).for_each(|_| drop(turn(&mut fair, &[])));
         // Long without an elephant: what waits is worked off before more is read.
         (0..u8::MAX).for_each(|_| drop(turn(&mut fair, &alike)));
         let many: Vec<_> = (0..3 * FULL as u32).map(|n| (n % 20, n)).collect();
@@ -294,6 +346,18 @@ mod tests {
         let more: Vec<_> = (7000..7800).map(|n| (1, n)).collect();
         let (_, refused) = turn(&mut fair, &more);
         assert!(!refused.is_empty() && refused.iter().all(|(peer, _)| *peer == 1));
+    }
+
+    #[test]
+    fn a_crowd_of_mice_is_refused_what_there_is_no_room_for() {
+        let mut fair = Fair::default();
+        let crowd: Vec<_> = (0..3 * WAITING as u32).map(|n| (n, n)).collect();
+        let (done, refused) = turn(&mut fair, &crowd);
+        assert_eq!((done.len(), refused.len()), (TURN, 2 * WAITING));
+        while fair.has_waiting() {
+            turn(&mut fair, &[]);
+        }
+        assert!(fair.queues.is_empty(), "nothing is kept of them");
     }
 
     proptest! {

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// look like a new attempt.
 const LINGER: Duration = Duration::from_secs(30);
 
+/// Marks of finished exchanges that are forgotten at a time.
+const PRUNED: usize = 8;
+
 /// An exchange that is not finished.
 pub(super) struct HalfOpen {
     pub(super) exchange: Phase1,
@@ -87,9 +90,9 @@ impl HalfOpens {
 
     /// Takes an exchange out: it is finished, or has failed.
     pub(super) fn remove(&mut self, now: Instant, cookie: u64) -> Option<HalfOpen> {
-        while let Some((until, first)) = self.lingering.front().copied().filter(|(until, _)| *until <= now) {
-            let _ = until;
-            self.lingering.pop_front();
+        // A few at a time: each adds one at most, and nobody should wait for a thousand.
+        for _ in 0..PRUNED {
+            let Some((_, first)) = self.lingering.pop_front_if(|(until, _)| *until <= now) else { break };
             self.by_first.remove(&first);
         }
         let gone = self.by_cookie.remove(&cookie)?;
@@ -106,7 +109,12 @@ impl HalfOpens {
         if self.order.len() > 2 * self.by_cookie.len() + 64 {
             self.order.retain(|cookie| self.by_cookie.contains_key(cookie));
         }
-        self.lingering.push_back((now + LINGER, gone.first));
+        // Of one that had nobody behind it nothing stays: a flood of such would fill half a minute.
+        if gone.proven {
+            self.lingering.push_back((now + LINGER, gone.first));
+        } else {
+            self.by_first.remove(&gone.first);
+        }
         Some(gone)
     }
 

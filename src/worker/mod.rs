@@ -286,6 +286,13 @@ impl Worker {
         self.deadlines.next()
     }
 
+    /// Whether a timer is due, apart from packets that wait: [`Self::handle_batch`] works those off, and twice in a turn
+    /// would be twice as long as a turn should be.
+    #[must_use]
+    pub fn has_due_timer(&self, now: Instant) -> bool {
+        self.deadlines.next().is_some_and(|at| at <= now)
+    }
+
     /// Sets a port number aside for an uplink, a bridge or a monitor of this worker.
     pub fn reserve_trunk(&mut self) -> PortId {
         self.ports.reserve(Holder::Trunk)

@@ -22,9 +22,9 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(8);
 
 /// A neighbourhood may have so many times as many exchanges under way as one source.
 const NEIGHBOURHOOD: usize = 8;
-/// Key agreements of a worker that wait at most before nobody new is admitted: at 0.3 ms each (MODP 2048) well below
+/// Key agreements of a worker that wait at most before nobody new is admitted: at half a millisecond each (MODP 2048) half of
 /// the second after which clients repeat themselves. Those of half-open exchanges that were admitted come on top.
-const MAX_AGREEMENTS: usize = 2048;
+const MAX_AGREEMENTS: usize = 1024;
 
 /// The major version of IKEv2, in the header's upper four bits.
 const IKEV2: u8 = 2;

@@ -9,21 +9,27 @@
 //! in nanoseconds a packet.
 #![allow(clippy::print_stdout, reason = "a report is what this program is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run may stop")]
+#![allow(clippy::disallowed_methods, reason = "any instant will do as an origin")]
 
 #[path = "rig.rs"]
 mod rig;
 
 use rig::{BEYOND, Bench, CLIENTS, OFFICE, cpu_nanos, datagrams, median};
 use sekisho::client::{Output, Profile};
+use sekisho::crypto::Secret;
+use sekisho::entropy::Entropy;
 use sekisho::esp::{ReplayWindow, Verdict};
-use sekisho::packet::{Datagram, PacketBuf, Pool};
+use sekisho::hub::{Hub, HubId, KnownStation, Mac, Notices, PortId, Settings, UplinkPermit, lease};
+use sekisho::identity::account::{Account, Credential, Proof, verify};
+use sekisho::packet::{Datagram, PacketBuf, Pool, WorkerId};
 use sekisho::peer::Frame;
 use sekisho::uplink::{Gather, Offload, split};
+use sekisho::wire::ether::{self, EtherType};
 use sekisho::wire::inet::{self, Protocol};
 use sekisho::worker::{Batch, Effects};
 use std::hint::black_box;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Packets of a turn, as the shell reads them.
 const TURN: usize = 264;
@@ -289,8 +295,59 @@ fn parts(filter: &str) {
     }
 }
 
+/// What a hub of a thousand decides of a frame: where it goes, and whether it may.
+fn forwarding(filter: &str) {
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    let now = Instant::now();
+    let network = "10.60.0.0/16".parse().unwrap();
+    let settings = Settings::new(lease::Settings::of_network(network));
+    let mut hub = Hub::new(now, HubId(1), "HUB", settings, Entropy::from_number(1));
+    let known = vec![KnownStation { mac: MAC, addresses: vec![Ipv4Addr::new(10, 60, 0, 1)] }];
+    let permit = UplinkPermit::uplink_by_configuration(known);
+    let mut uplink = hub.open_uplink(now, PortId::new(WorkerId(1), 1), permit).unwrap();
+    let credential = Credential::Password(Secret::new(b"pw".to_vec()));
+    let account = Account { user: "jiro", hub: "HUB", credential: &credential };
+    let who = verify(Some(account), &Proof::Pap { password: Secret::new(b"pw".to_vec()) }).unwrap().who;
+    let mut clients: Vec<_> = (0..1000)
+        .map(|n| {
+            let id = PortId::new(WorkerId(0), n);
+            let mut port = hub.open_client(now, id, &who, &format!("device {n}"), None).unwrap();
+            port.set_address(Some(hub.assign(now, id, None, None).unwrap()));
+            port
+        })
+        .collect();
+    let framed = |to: Mac, from: Mac, packet: &[u8]| {
+        let mut buf = PacketBuf::from_slice(packet);
+        buf.put_front(&ether::header(to, from, EtherType::IPV4));
+        buf
+    };
+    let address = clients[0].address().unwrap();
+    let down = framed(clients[0].mac(), MAC, &inet::udp_packet((BEYOND, 9), (address, 9), b"hello"));
+    let up = framed(MAC, clients[0].mac(), &inet::udp_packet((address, 9), (BEYOND, 9), b"hello"));
+    let everybody = framed(
+        Mac([0xFF; 6]),
+        clients[0].mac(),
+        &inet::udp_packet((address, 9), (Ipv4Addr::new(10, 60, 255, 255), 9), b"hello"),
+    );
+    let mut notices = Notices::default();
+    for (name, port, frame) in [
+        ("hub forward, uplink to client", None, &down),
+        ("hub forward, client to uplink", Some(0), &up),
+        ("hub forward, client to everybody", Some(0), &everybody),
+    ] {
+        let port = port.map_or(&mut uplink, |n: usize| &mut clients[n]);
+        part(name, filter, 1024, || {
+            let look = hub.view().look(now);
+            for _ in 0..1024 {
+                let _ = black_box(port.forward(&look, black_box(frame), &mut notices));
+            }
+        });
+    }
+}
+
 fn main() {
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
     passes(&filter);
     parts(&filter);
+    forwarding(&filter);
 }
