@@ -92,7 +92,8 @@ impl HalfOpens {
     pub(super) fn remove(&mut self, now: Instant, cookie: u64) -> Option<HalfOpen> {
         // A few at a time: each adds one at most, and nobody should wait for a thousand.
         for _ in 0..PRUNED {
-            let Some((_, first)) = self.lingering.pop_front_if(|(until, _)| *until <= now) else { break };
+            let Some(&(_, first)) = self.lingering.front().filter(|(until, _)| *until <= now) else { break };
+            self.lingering.pop_front();
             self.by_first.remove(&first);
         }
         let gone = self.by_cookie.remove(&cookie)?;
