@@ -111,9 +111,8 @@ impl<J, P> Fair<J, P> {
         if from.len() < TURN || self.company == 0 {
             return;
         }
-        let mut most = 0;
-        let mut run = 0;
-        let mut last = first;
+        // Who has more than half, if anybody has, is whoever is left when the packets of different peers cancel out.
+        let (mut heaviest, mut lead) = (first, 0_usize);
         for (key, _) in from {
             let index = key.index as usize;
             if self.counts.len() <= index {
@@ -123,14 +122,15 @@ impl<J, P> Fair<J, P> {
                 self.counted.push(key.index);
             }
             self.counts[index] = self.counts[index].saturating_add(1);
-            // Most turns that one peer fills are one run.
-            run = if key == last { run + 1 } else { 1 };
-            last = key;
-            most = most.max(run);
+            match lead {
+                0 => (heaviest, lead) = (key, 1),
+                _ if key == heaviest => lead += 1,
+                _ => lead -= 1,
+            }
         }
         self.window += from.len();
-        // One peer has most of a turn: others would wait for all of it.
-        if 2 * most > from.len() {
+        // Others would wait for all of it.
+        if 2 * from.iter().filter(|(key, _)| key == heaviest).count() > from.len() {
             self.elephant = u8::MAX;
         }
         if self.window >= WINDOW {
@@ -287,8 +287,9 @@ mod tests {
         let alike: Vec<_> = (0..FULL as u32).map(|n| (n % 20, n)).collect();
         turn(&mut fair, &alike);
         assert_eq!(fair.appetite(), FULL, "alike");
-        let mut mixed = lone.clone();
-        mixed[17] = (3, 0);
+        // However the packets of the others lie among its own.
+        let mixed: Vec<_> =
+            (0..FULL as u32).map(|n| (if n % 3 == 0 { n % 20 + 100 } else { ELEPHANT }, n)).collect();
         turn(&mut fair, &mixed);
         for _ in 0..u8::MAX {
             assert_eq!(fair.appetite(), AHEAD, "one keeps another waiting");
