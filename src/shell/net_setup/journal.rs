@@ -107,8 +107,16 @@ pub(super) struct Journal {
     content: Content,
     path: PathBuf,
     table: String,
-    /// Locked as long as this process lives.
-    _lock: File,
+    /// Locked as long as this lives.
+    lock: File,
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that is being started at this moment has a copy of everything that is open, and
+        // the lock with it, until it begins to run.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Journal {
@@ -124,7 +132,7 @@ impl Journal {
         };
         let content = Content::here();
         let table = table_name(state_dir, &content.namespace);
-        Ok((Self { content, path, table, _lock: lock }, left))
+        Ok((Self { content, path, table, lock }, left))
     }
 
     pub(super) const fn content(&self) -> &Content {
@@ -257,8 +265,11 @@ mod tests {
             error.contains(&format!("(process {})", std::process::id())) && error.contains("--state-dir"),
             "{error}"
         );
+        // A copy, as a program has that is being started just now.
+        let copy = journal.lock.try_clone().unwrap();
         drop(journal);
         Journal::open(dir.path()).unwrap();
+        drop(copy);
     }
 
     #[test]

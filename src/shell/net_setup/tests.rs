@@ -194,17 +194,6 @@ fn an_interface_that_forwarded_nothing_forwards_for_nobody_else() {
     });
 }
 
-/// A program that another test starts at this very moment has a copy of the lock between its fork and its exec.
-fn open_again(state: &TestDir) -> (HostSetup, Vec<String>) {
-    for _ in 0..50 {
-        match HostSetup::open(state.path()) {
-            Ok(opened) => return opened,
-            Err(_) => std::thread::sleep(std::time::Duration::from_millis(20)),
-        }
-    }
-    HostSetup::open(state.path()).unwrap()
-}
-
 #[test]
 fn a_start_after_a_kill_cleans_up() {
     isolated(|| {
@@ -221,12 +210,12 @@ fn a_start_after_a_kill_cleans_up() {
         drop((setup, tap));
         assert_eq!((output("nft list tables"), forwards("up0").as_str()), (left.clone(), "1"));
 
-        let (setup, cleaned) = open_again(&state);
+        let (setup, cleaned) = HostSetup::open(state.path()).unwrap();
         assert_eq!(cleaned.len(), 2, "{cleaned:?}");
         assert!(left.contains(cleaned[0].rsplit(' ').next().unwrap()), "{left} {cleaned:?}");
         assert_eq!((output("nft list tables"), forwards("up0").as_str()), (String::new(), "0"));
         drop(setup);
-        assert_eq!(open_again(&state).1, Vec::<String>::new());
+        assert_eq!(HostSetup::open(state.path()).unwrap().1, Vec::<String>::new());
     });
 }
 
@@ -373,7 +362,7 @@ fn a_bridge_is_made_with_an_interface_in_it_and_undone() {
         // Killed: the TAP is gone with the process, the rest is found in the note.
         drop(tap);
         drop(setup);
-        let (setup, cleaned) = open_again(&dir);
+        let (setup, cleaned) = HostSetup::open(dir.path()).unwrap();
         assert_eq!(
             cleaned,
             ["switched lan0 off again", "took lan0 out of its bridge", "removed the bridge br-vpn"]
