@@ -15,6 +15,10 @@ const LINGER: Duration = Duration::from_secs(30);
 /// Marks of finished exchanges that are forgotten at a time.
 const PRUNED: usize = 8;
 
+/// So many marks, and those of exchanges whose client has not shown our cookie are kept no longer: a flood makes ten
+/// thousand a second.
+const MARKS: usize = 16_384;
+
 /// An exchange that is not finished.
 pub(super) struct HalfOpen {
     pub(super) exchange: Phase1,
@@ -110,8 +114,7 @@ impl HalfOpens {
         if self.order.len() > 2 * self.by_cookie.len() + 64 {
             self.order.retain(|cookie| self.by_cookie.contains_key(cookie));
         }
-        // Of one that had nobody behind it nothing stays: a flood of such would fill half a minute.
-        if gone.proven {
+        if gone.proven || self.lingering.len() < MARKS {
             self.lingering.push_back((now + LINGER, gone.first));
         } else {
             self.by_first.remove(&gone.first);

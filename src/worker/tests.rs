@@ -183,6 +183,21 @@ fn a_repeated_first_message_is_no_second_exchange() {
 }
 
 #[test]
+fn a_client_that_hears_nothing_has_one_story_however_often_it_repeats_itself() {
+    let mut w = World::new(CONFIG);
+    let message = w.first_message();
+    assert_eq!(w.recv(Encap::Ike, 500, "198.51.100.7:500", &message).len(), 1);
+    w.pass(31);
+    assert_eq!(w.ended().len(), 1);
+    // strongSwan's fifth, 47 seconds after its first.
+    w.pass(16);
+    assert!(w.recv(Encap::Ike, 500, "198.51.100.7:500", &message).is_empty());
+    assert_eq!((w.worker.population(), w.worker.drops().of(Drop::Repeated)), ((0, 0), 1));
+    w.pass(60);
+    assert!(w.ended().is_empty());
+}
+
+#[test]
 fn ikev2_is_answered_at_a_limited_rate_and_recorded_as_often() {
     let mut w = World::new(CONFIG);
     let mut request = hex_literal::hex!("0102030405060708 0000000000000000 21 20 22 08 00000000 0000001c");
