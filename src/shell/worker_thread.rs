@@ -166,7 +166,8 @@ impl WorkerThread {
             };
             let enough = turn.batch.datagrams.len() + wanted;
             // A call may bring one datagram or sixty.
-            for _ in 0..if turn.calls == 1 { 1 } else { wanted } {
+            let calls = if turn.calls == 1 { 1 } else { wanted };
+            for _ in 0..calls {
                 if !*ready || turn.batch.datagrams.len() >= enough {
                     break;
                 }

@@ -17,7 +17,7 @@
 mod rig;
 
 use nix::sys::socket::{setsockopt, sockopt};
-use rig::{BEYOND, Bench, CLIENTS, OFFICE, SERVER, cpu_nanos, datagrams, median, outside};
+use rig::{BEYOND, Bench, CLIENTS, OFFICE, SERVER, cpu_nanos, datagrams, median, outside, unfragmented};
 use sekisho::client::{Output, Profile};
 use sekisho::crypto::engine::{EspEngine, OpenJob, OpenKey, SealJob, SealKey};
 use sekisho::crypto::suite::{EspAuth, EspCipher, EspSuite};
@@ -55,14 +55,9 @@ const SPI: u32 = 0x1234_5678;
 /// UDP and L2TP's shortest header, then PPP's protocol.
 const L2TP: [u8; 16] = [6, 0xA5, 6, 0xA5, 0, 0, 0, 0, 0, 2, 0, 1, 0, 1, 0, 0x21];
 
-/// A packet from a client to the host beyond, as today's systems send it: not to be fragmented.
+/// A packet from a client to the host beyond.
 fn inner(client: Ipv4Addr) -> PacketBuf {
-    let mut packet = inet::udp_packet((client, 5000), (BEYOND, SINK), &[0x5A; PAYLOAD]);
-    packet[6] = 0x40;
-    packet[10..12].fill(0);
-    let sum = inet::fold(inet::add(0, &packet[..20]));
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
-    packet
+    unfragmented(inet::udp_packet((client, 5000), (BEYOND, SINK), &[0x5A; PAYLOAD]))
 }
 
 fn run(command: &str) {

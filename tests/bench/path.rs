@@ -14,7 +14,7 @@
 #[path = "rig.rs"]
 mod rig;
 
-use rig::{BEYOND, Bench, CLIENTS, OFFICE, cpu_nanos, datagrams, median};
+use rig::{BEYOND, Bench, CLIENTS, OFFICE, cpu_nanos, datagrams, median, unfragmented};
 use sekisho::client::{Output, Profile};
 use sekisho::crypto::Secret;
 use sekisho::entropy::Entropy;
@@ -173,13 +173,8 @@ fn segment(from: Ipv4Addr, to: Ipv4Addr, seq: &mut u32) -> PacketBuf {
     tcp[16..18].copy_from_slice(&sum.to_be_bytes());
     let mut packet = PacketBuf::from_slice(&tcp);
     inet::put_ipv4(&mut packet, Protocol::TCP, from, to);
-    // DF: its number in the flow means nothing.
-    packet[6] = 0x40;
-    packet[10..12].fill(0);
-    let sum = inet::fold(inet::add(0, &packet[..20]));
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
     *seq = seq.wrapping_add(payload as u32);
-    packet
+    unfragmented(packet)
 }
 
 struct Row {

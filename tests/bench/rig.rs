@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use sekisho::client::{Device, Event, Output, Profile};
 use sekisho::crypto::Secret;
 use sekisho::entropy::Entropy;
-use sekisho::packet::{Datagram, Encap, Path, Pool};
+use sekisho::packet::{Datagram, Encap, PacketBuf, Path, Pool};
 use sekisho::ppp::Login;
 use sekisho::uplink::{Gather, Offload};
 use sekisho::wire::inet;
@@ -170,4 +170,13 @@ pub fn datagrams(n: usize, out: &mut Output) -> Vec<Datagram> {
 pub fn median(nanos: &mut [f64]) -> f64 {
     nanos.sort_by(f64::total_cmp);
     nanos[nanos.len() / 2]
+}
+
+/// An IPv4 packet that forbids fragmentation, as today's systems do: its number in the flow means nothing then.
+pub fn unfragmented(mut packet: PacketBuf) -> PacketBuf {
+    packet[6] = 0x40;
+    packet[10..12].fill(0);
+    let sum = inet::fold(inet::add(0, &packet[..inet::IPV4_HEADER]));
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet
 }

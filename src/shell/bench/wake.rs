@@ -46,17 +46,21 @@ pub fn wake(rate: f64, time: Duration) -> io::Result<WakeCost> {
 
 /// Sends datagrams back until an empty one comes.
 fn echo(socket: &UdpSocket) -> io::Result<WakeCost> {
-    let cpu = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).map_err(io::Error::from);
-    let (began, mut packets, mut space) = (cpu()?, 0_u64, [0; LENGTH]);
+    let (began, mut packets, mut space) = (thread_cpu()?, 0_u64, [0; LENGTH]);
     loop {
         let (length, from) = socket.recv_from(&mut space)?;
         if length == 0 {
-            let spent = cpu()?.saturating_sub(began);
+            let spent = thread_cpu()?.saturating_sub(began);
             let us_per_packet = spent.as_secs_f64() * 1e6 / (packets.max(1) as f64);
             return Ok(WakeCost { packets, us_per_packet });
         }
         packets += u64::from(socket.send_to(&space[..length], from).is_ok());
     }
+}
+
+/// The CPU time that this thread has taken.
+pub(super) fn thread_cpu() -> io::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }
 
 #[cfg(test)]

@@ -2,17 +2,15 @@
 //! on the machine that the aims of `docs/performance.md` were measured on. A figure that misses its aim by less than this
 //! factor misses it by the machine.
 
-use crate::crypto::dh::DhJob;
-use crate::crypto::dh::KeyPair;
+use super::wake::thread_cpu;
+use crate::crypto::dh::{DhJob, KeyPair};
 use crate::crypto::engine::{EspEngine, OpenJob, OpenKey, SealJob, SealKey};
 use crate::crypto::suite::{DhGroup, EspAuth, EspCipher, EspSuite};
 use crate::entropy::Entropy;
 use crate::packet::{Drop, PacketBuf};
 use anyhow::Context as _;
-use nix::time::{ClockId, clock_gettime};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Payload bytes of an ESP packet.
 const PACKET: usize = 1400;
@@ -105,15 +103,11 @@ pub fn yardstick() -> anyhow::Result<Vec<Part>> {
 
 /// The CPU time of one of [`TIMES`], in microseconds.
 fn each(work: &mut dyn FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
-    let began = cpu()?;
+    let began = thread_cpu()?;
     for _ in 0..TIMES {
         work()?;
     }
-    Ok((cpu()?.saturating_sub(began) / TIMES).as_secs_f64() * 1e6)
-}
-
-fn cpu() -> anyhow::Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from)?)
+    Ok((thread_cpu()?.saturating_sub(began) / TIMES).as_secs_f64() * 1e6)
 }
 
 fn median(mut taken: Vec<f64>) -> f64 {
